@@ -1,0 +1,46 @@
+/*
+ * errors.h
+ *	  SQLSTATEs of billadj, and the way from a core status to an error.
+ *
+ * Class UB is outside the ranges of the standard and of PostgreSQL.  The page
+ * doc/errors.md lists all of them, each with an example made by a test.
+ */
+#ifndef BILLADJ_ERRORS_H
+#define BILLADJ_ERRORS_H
+
+#include "postgres.h"
+
+#include "core/status.h"
+
+/* UB0xx: rating and attach */
+#define ERRCODE_BJ_NO_PRICE MAKE_SQLSTATE('U','B','0','0','1')
+#define ERRCODE_BJ_BAD_PRICE MAKE_SQLSTATE('U','B','0','0','2')
+#define ERRCODE_BJ_BAD_QUANTITY MAKE_SQLSTATE('U','B','0','0','3')
+#define ERRCODE_BJ_BAD_TIME MAKE_SQLSTATE('U','B','0','0','4')
+#define ERRCODE_BJ_BAD_ACCOUNT MAKE_SQLSTATE('U','B','0','0','5')
+#define ERRCODE_BJ_UNKNOWN_METER MAKE_SQLSTATE('U','B','0','0','6')
+#define ERRCODE_BJ_BAD_MAPPING MAKE_SQLSTATE('U','B','0','0','7')
+#define ERRCODE_BJ_CURRENCY MAKE_SQLSTATE('U','B','0','0','8')
+#define ERRCODE_BJ_OUT_OF_RANGE MAKE_SQLSTATE('U','B','0','0','9')
+#define ERRCODE_BJ_NEGATIVE_QUANTITY MAKE_SQLSTATE('U','B','0','1','0')
+#define ERRCODE_BJ_BAD_ROUNDING MAKE_SQLSTATE('U','B','0','1','1')
+#define ERRCODE_BJ_NOT_INSTALLED MAKE_SQLSTATE('U','B','0','1','2')
+#define ERRCODE_BJ_CANNOT_ATTACH MAKE_SQLSTATE('U','B','0','1','3')
+#define ERRCODE_BJ_NOT_ATTACHED MAKE_SQLSTATE('U','B','0','1','4')
+#define ERRCODE_BJ_TRUNCATE MAKE_SQLSTATE('U','B','0','1','5')
+#define ERRCODE_BJ_APPEND_ONLY MAKE_SQLSTATE('U','B','0','1','6')
+#define ERRCODE_BJ_ROW_INCOMPLETE MAKE_SQLSTATE('U','B','0','1','7')
+#define ERRCODE_BJ_PRICE_OVERLAP MAKE_SQLSTATE('U','B','0','1','8')
+#define ERRCODE_BJ_UNKNOWN_CHARGE MAKE_SQLSTATE('U','B','0','1','9')
+#define ERRCODE_BJ_BAD_KEY MAKE_SQLSTATE('U','B','0','2','0')
+#define ERRCODE_BJ_PREFLIGHT MAKE_SQLSTATE('U','B','0','2','1')
+
+/* The SQLSTATE and the message of a status that is not BJ_OK. */
+extern int	bj_status_sqlstate(BjStatus status);
+extern const char *bj_status_message(BjStatus status);
+extern const char *bj_status_hint(BjStatus status);	/* or NULL */
+
+/* Raises the error of a status that is not BJ_OK. */
+extern void bj_check(BjStatus status);
+
+#endif							/* BILLADJ_ERRORS_H */
