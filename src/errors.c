@@ -1,0 +1,138 @@
+/*
+ * errors.c
+ *	  The one place where a core status becomes a PostgreSQL error.
+ */
+#include "postgres.h"
+
+#include "errors.h"
+
+/* What a status is to a user. */
+typedef struct StatusWords
+{
+	int			sqlstate;
+	const char *message;
+	const char *hint;
+} StatusWords;
+
+/*
+ * A parked row is listed with these words too, hence no word in them names the
+ * argument of one function.
+ */
+static StatusWords
+status_words(BjStatus status)
+{
+	switch (status)
+	{
+		case BJ_OK:
+			break;
+		case BJ_OUT_OF_RANGE:
+			return (StatusWords) {
+				ERRCODE_BJ_OUT_OF_RANGE,
+				"number cannot be held exactly",
+				"Use numbers of at most 38 significant digits."
+			};
+		case BJ_INEXACT:
+			return (StatusWords) {
+				ERRCODE_BJ_BAD_ROUNDING,
+				"rounding mode \"never\" met a remainder",
+				"Choose another rounding mode, or a smaller rounding step."
+			};
+		case BJ_DIVISION_BY_ZERO:
+			return (StatusWords) {
+				ERRCODE_DIVISION_BY_ZERO, "division by zero", NULL
+			};
+		case BJ_NOT_A_NUMBER:
+			return (StatusWords) {
+				ERRCODE_BJ_BAD_QUANTITY,
+				"NaN is not a number that can be billed",
+				"Store NULL or leave the row out where nothing was measured."
+			};
+		case BJ_INFINITE:
+			return (StatusWords) {
+				ERRCODE_BJ_BAD_QUANTITY,
+				"infinity is not a number that can be billed",
+				"Store NULL or leave the row out where nothing was measured."
+			};
+		case BJ_BAD_NUMBER:
+			return (StatusWords) {
+				ERRCODE_BJ_BAD_QUANTITY,
+				"text is not a decimal number",
+				"Write digits with an optional sign, point and exponent: -1.5 or 2e6."
+			};
+		case BJ_BAD_ROUNDING:
+			return (StatusWords) {
+				ERRCODE_BJ_BAD_ROUNDING,
+				"unknown rounding mode",
+				"Use one of half_up, half_even, half_down, up, down, ceil, floor and never."
+			};
+		case BJ_BAD_STEP:
+			return (StatusWords) {
+				ERRCODE_BJ_BAD_ROUNDING,
+				"rounding step is not above zero",
+				"Use a step such as 0.01, 0.05 or 1."
+			};
+		case BJ_BAD_SCALE:
+			return (StatusWords) {
+				ERRCODE_BJ_BAD_ROUNDING,
+				"number of decimals out of bounds",
+				"Use a number of decimals such as 2."
+			};
+		case BJ_BAD_CURRENCY:
+			return (StatusWords) {
+				ERRCODE_BJ_CURRENCY,
+				"unknown currency",
+				"Use the three capital letters of ISO 4217, such as EUR."
+			};
+		case BJ_BAD_WEIGHTS:
+			return (StatusWords) {
+				ERRCODE_INVALID_PARAMETER_VALUE,
+				"weights do not divide an amount",
+				"Give at least one weight above zero, and none below."
+			};
+		case BJ_NEGATIVE_QUANTITY:
+			return (StatusWords) {
+				ERRCODE_BJ_NEGATIVE_QUANTITY,
+				"negative quantity is rejected by the price",
+				"Set \"negative\" in the price to credit, carry or clamp, or correct the row."
+			};
+		case BJ_TOO_MANY_STEPS:
+			return (StatusWords) {
+				ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+				"too many steps in one price", NULL
+			};
+	}
+	elog(ERROR, "unrecognized billadj status: %d", (int) status);
+}
+
+int
+bj_status_sqlstate(BjStatus status)
+{
+	return status_words(status).sqlstate;
+}
+
+const char *
+bj_status_message(BjStatus status)
+{
+	return status_words(status).message;
+}
+
+const char *
+bj_status_hint(BjStatus status)
+{
+	return status_words(status).hint;
+}
+
+void
+bj_check(BjStatus status)
+{
+	StatusWords words;
+
+	if (likely(status == BJ_OK))
+		return;
+
+	words = status_words(status);
+	ereport(ERROR,
+			(errcode(words.sqlstate),
+			 errmsg("%s", words.message),
+			 words.hint != NULL ? errhint("%s", words.hint) : 0));
+}
