@@ -125,14 +125,21 @@ bj_status_hint(BjStatus status)
 void
 bj_check(BjStatus status)
 {
-	StatusWords words;
+	if (unlikely(status != BJ_OK))
+		ereport(ERROR,
+				(errcode(bj_status_sqlstate(status)),
+				 errmsg("%s", bj_status_message(status)),
+				 bj_status_hint(status) != NULL ?
+				 errhint("%s", bj_status_hint(status)) : 0));
+}
 
-	if (likely(status == BJ_OK))
-		return;
-
-	words = status_words(status);
-	ereport(ERROR,
-			(errcode(words.sqlstate),
-			 errmsg("%s", words.message),
-			 words.hint != NULL ? errhint("%s", words.hint) : 0));
+void
+bj_check_found(BjStatus status, const char *found)
+{
+	if (unlikely(status != BJ_OK))
+		ereport(ERROR,
+				(errcode(bj_status_sqlstate(status)),
+				 errmsg("%s: \"%s\"", bj_status_message(status), found),
+				 bj_status_hint(status) != NULL ?
+				 errhint("%s", bj_status_hint(status)) : 0));
 }

@@ -43,4 +43,7 @@ extern const char *bj_status_hint(BjStatus status);	/* or NULL */
 /* Raises the error of a status that is not BJ_OK. */
 extern void bj_check(BjStatus status);
 
+/* The same, and the message ends with what was found, in quotes. */
+extern void bj_check_found(BjStatus status, const char *found);
+
 #endif							/* BILLADJ_ERRORS_H */

@@ -341,6 +341,6 @@ bj_numeric_make(Decimal a, int32 min_scale)
 	char	   *buffer = palloc(BJ_NUMERIC_SIZE);
 
 	a = bj_decimal_normalize(a);
-	write_stored(a, Max(a.scale, min_scale), buffer);
+	write_stored(a, Max(Max(a.scale, min_scale), 0), buffer);
 	return PointerGetDatum(buffer);
 }
