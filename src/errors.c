@@ -29,13 +29,13 @@ status_words(BjStatus status)
 			return (StatusWords) {
 				ERRCODE_BJ_OUT_OF_RANGE,
 				"number cannot be held exactly",
-				"Use numbers of at most 38 significant digits."
+				"Use numbers of at most 38 significant digits and 1000 decimals."
 			};
 		case BJ_INEXACT:
 			return (StatusWords) {
 				ERRCODE_BJ_BAD_ROUNDING,
-				"rounding mode \"never\" met a remainder",
-				"Choose another rounding mode, or a smaller rounding step."
+				"number has more digits than it may keep",
+				"Choose a rounding mode other than \"never\", a smaller step or more decimals."
 			};
 		case BJ_DIVISION_BY_ZERO:
 			return (StatusWords) {
@@ -81,12 +81,12 @@ status_words(BjStatus status)
 			return (StatusWords) {
 				ERRCODE_BJ_CURRENCY,
 				"unknown currency",
-				"Use the three capital letters of ISO 4217, such as EUR."
+				"Use a code of ISO 4217 that has a minor unit, in capital letters, such as EUR."
 			};
 		case BJ_BAD_WEIGHTS:
 			return (StatusWords) {
 				ERRCODE_INVALID_PARAMETER_VALUE,
-				"weights do not divide an amount",
+				"no amount can be divided by these weights",
 				"Give at least one weight above zero, and none below."
 			};
 		case BJ_NEGATIVE_QUANTITY:

@@ -59,8 +59,9 @@ getarg_decimals(FunctionCallInfo fcinfo, int n, const char *name, int *count)
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("%s has %d dimensions instead of one", name,
-						ARR_NDIM(array))));
+				 errmsg("array %s has %d dimensions instead of one", name,
+						ARR_NDIM(array)),
+				 errhint("Pass a one-dimensional array.")));
 
 	deconstruct_array(array, NUMERICOID, -1, false, TYPALIGN_INT, &datums,
 					  &nulls, count);
