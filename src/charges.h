@@ -1,0 +1,86 @@
+/*
+ * charges.h
+ *	  Store: appends charges, and finds those of given usage rows.
+ */
+#ifndef BILLADJ_CHARGES_H
+#define BILLADJ_CHARGES_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "utils/jsonb.h"
+
+#include "core/rate.h"
+#include "keytext.h"
+
+typedef struct Charge
+{
+	KeyText		account;
+	int64		attachment_id;	/* 0: none */
+	KeyText		event_key;		/* of no use when attachment_id is 0 */
+	KeyText		measure;
+	KeyText		meter;
+	TimestampTz period_start;
+	TimestampTz occurred_at;	/* of no use when attachment_id is 0 */
+	int64		price_id;
+	Decimal		quantity;
+	bool		has_before;
+	Decimal		quantity_before;
+	Decimal		amount;
+	const char *currency;
+	const char *cause;
+	int			row_count;
+	Jsonb	   *basis;			/* or NULL */
+} Charge;
+
+typedef struct ChargeWriter ChargeWriter;
+
+/*
+ * Opens the charge table with RowExclusiveLock, kept until the end of the
+ * transaction.  NULL with *problem set if it is missing or of another shape.
+ * Allocates in the current context.
+ */
+extern ChargeWriter *bj_charges_open(const char **problem);
+
+/* Buffers a charge; false if no partition can take it. */
+extern bool bj_charges_add(ChargeWriter *writer, const Charge *charge);
+
+/* Writes what is buffered, and closes. */
+extern void bj_charges_close(ChargeWriter *writer);
+
+/* What was charged for one usage row and measure under one key, net. */
+typedef struct ChargedPart
+{
+	struct ChargedPart *next;
+	KeyText		account;
+	KeyText		measure;
+	KeyText		meter;
+	TimestampTz period_start;
+	TimestampTz occurred_at;
+	int64		price_id;
+	char		currency[4];
+	Decimal		quantity;
+	Decimal		amount;
+	int64		rows;
+} ChargedPart;
+
+/* A usage row whose charges are looked for. */
+typedef struct ChargedRow
+{
+	KeyText		event_key;
+	bool		has_at;
+	TimestampTz period_start;	/* where to look first */
+	bool		found;			/* any charge at all */
+	bool		done;			/* looked for in all the right places */
+	ChargedPart *parts;
+} ChargedRow;
+
+/*
+ * Fills found and parts of each row with the charges of the attachment that
+ * are committed or of this transaction, whatever its snapshot says.  Position
+ * rows are nobody's.  event_keys are distinct.  BJ_OUT_OF_RANGE when a sum
+ * cannot be held.
+ */
+extern BjStatus bj_charges_find(int64 attachment_id, ChargedRow *rows, int nrows);
+
+#endif							/* BILLADJ_CHARGES_H */

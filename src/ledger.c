@@ -1,0 +1,578 @@
+/*
+ * ledger.c
+ *	  What this transaction adds to running totals, and settling them at commit.
+ *
+ * Why not lock in the statement: two transactions that touch accounts in
+ * different order would deadlock, REPEATABLE READ would fail with 40001, and a
+ * session idle in transaction would block all writers of its accounts.
+ *
+ * The total read at first touch is only a guess.  A stale one makes a position
+ * row, never a wrong sum.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "charges.h"
+#include "errors.h"
+#include "ledger.h"
+#include "numericcodec.h"
+#include "settings.h"
+
+/* One key of this transaction.  Never moved: the hash holds pointers. */
+typedef struct Account
+{
+	TotalKey	key;			/* copied */
+	const Price *price;			/* copied */
+	int			level;			/* nest level whose undo list already holds
+								 * it; 1 = none needed */
+	TotalRow	base;			/* total row at first touch: a guess */
+	Decimal		base_f;			/* f at the base */
+	Decimal		own_quantity;	/* of this transaction only, as are the next */
+	Decimal		own_booked;
+	int64		own_rows;
+	int64		own_postings;
+} Account;
+
+typedef struct Undo
+{
+	struct Undo *next;
+	Account    *account;
+	int			prior;			/* its level before */
+	Decimal		quantity;
+	Decimal		booked;
+	int64		rows;
+	int64		postings;
+} Undo;
+
+typedef struct Level
+{
+	struct Level *parent;
+	int			nest;
+	SubTransactionId subid;
+	Undo	   *head;
+} Level;
+
+typedef struct PriceCopy
+{
+	struct PriceCopy *next;
+	int64		price_id;
+	Price		price;
+} PriceCopy;
+
+static inline uint32
+total_key_hash(const TotalKey *key)
+{
+	uint32		h = hash_bytes((const unsigned char *) key->account.data, key->account.length);
+
+	h = hash_combine(h, hash_bytes((const unsigned char *) key->meter.data, key->meter.length));
+	h = hash_combine(h, murmurhash32((uint32) (key->period_start >> 20)));
+	return hash_combine(h, murmurhash32((uint32) key->price_id));
+}
+
+static inline bool
+total_key_equal(const TotalKey *a, const TotalKey *b)
+{
+	return a->price_id == b->price_id && a->period_start == b->period_start &&
+		bj_key_equal(a->account, b->account) && bj_key_equal(a->meter, b->meter);
+}
+
+typedef struct AccountEntry
+{
+	const TotalKey *key;
+	uint32		hash;
+	char		status;
+	Account    *account;
+} AccountEntry;
+
+#define SH_PREFIX accounts
+#define SH_ELEMENT_TYPE AccountEntry
+#define SH_KEY_TYPE const TotalKey *
+#define SH_KEY key
+#define SH_HASH_KEY(tb, key) total_key_hash(key)
+#define SH_EQUAL(tb, a, b) total_key_equal(a, b)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) a->hash
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "common/hashfn.h"
+#include "lib/simplehash.h"
+
+typedef struct Ledger
+{
+	MemoryContext context;		/* under TopTransactionContext */
+	struct accounts_hash *hash;
+	Account   **accounts;
+	int			n;
+	int			room;
+	bool		settled;
+	Level	   *levels;
+	Undo	   *spare;
+	PriceCopy  *prices;
+} Ledger;
+
+static Ledger *ledger = NULL;	/* NULL between transactions */
+
+/* ---- subtransactions ---- */
+
+/* Before every change of own_*: what a rollback must restore. */
+static void
+account_save(Account *a)
+{
+	int			nest = GetCurrentTransactionNestLevel();
+	Level	   *level = ledger->levels;
+	Undo	   *undo = ledger->spare;
+
+	if (a->level == nest)
+		return;
+	if (level == NULL || level->nest != nest)
+	{
+		level = MemoryContextAlloc(ledger->context, sizeof(Level));
+		*level = (Level) {ledger->levels, nest, GetCurrentSubTransactionId(), NULL};
+		ledger->levels = level;
+	}
+	if (undo != NULL)
+		ledger->spare = undo->next;
+	else
+		undo = MemoryContextAlloc(ledger->context, sizeof(Undo));
+	*undo = (Undo) {level->head, a, a->level, a->own_quantity, a->own_booked,
+	a->own_rows, a->own_postings};
+	level->head = undo;
+	a->level = nest;
+}
+
+static void
+account_restore(const Undo *undo)
+{
+	Account    *a = undo->account;
+
+	a->own_quantity = undo->quantity;
+	a->own_booked = undo->booked;
+	a->own_rows = undo->rows;
+	a->own_postings = undo->postings;
+}
+
+/* Hands the level's list up (commit) or restores from it (abort). */
+static void
+level_end(Level *level, bool commit)
+{
+	Level	   *parent = level->parent;
+	int			nest = level->nest - 1;
+
+	for (Undo *undo = level->head, *next; undo != NULL; undo = next)
+	{
+		bool		keep = commit && nest > 1 && undo->prior != nest;
+		Undo	  **to = keep ? &parent->head : &ledger->spare;
+
+		next = undo->next;
+		undo->account->level = commit ? nest : undo->prior;
+		if (!commit)
+			account_restore(undo);
+		undo->next = *to;
+		*to = undo;
+	}
+	ledger->levels = parent;
+	pfree(level);
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId my, SubTransactionId up, void *arg)
+{
+	Level	   *level = ledger ? ledger->levels : NULL;
+	bool		commit = event == SUBXACT_EVENT_COMMIT_SUB;
+	int			nest;
+
+	if (level == NULL || level->subid != my ||
+		!(commit || event == SUBXACT_EVENT_ABORT_SUB))
+		return;
+	nest = level->nest - 1;
+	if (commit && nest > 1 && (level->parent == NULL || level->parent->nest != nest))
+	{
+		/* the parent has no list: hand ours up, allocate nothing */
+		level->nest = nest;
+		level->subid = up;
+		for (Undo *undo = level->head; undo != NULL; undo = undo->next)
+			undo->account->level = nest;
+		return;
+	}
+	level_end(level, commit);
+}
+
+/* ---- posting ---- */
+
+static void
+ledger_open(void)
+{
+	MemoryContext context = AllocSetContextCreate(TopTransactionContext,
+												  "billadj ledger",
+												  ALLOCSET_DEFAULT_SIZES);
+
+	ledger = MemoryContextAllocZero(context, sizeof(Ledger));
+	ledger->context = context;
+	ledger->hash = accounts_create(context, 16, NULL);
+	ledger->room = 16;
+	ledger->accounts = MemoryContextAlloc(context, ledger->room * sizeof(Account *));
+}
+
+/* The price as of this transaction: the catalogue's copy may be dropped. */
+static const Price *
+price_copy(const CatalogPrice *from)
+{
+	PriceCopy  *copy;
+	Size		tiers = from->price.ntiers * sizeof(PriceTier);
+
+	for (copy = ledger->prices; copy != NULL; copy = copy->next)
+		if (copy->price_id == from->price_id)
+			return &copy->price;
+	copy = MemoryContextAlloc(ledger->context, sizeof(PriceCopy) + tiers);
+	copy->price_id = from->price_id;
+	copy->price = from->price;
+	copy->price.tiers = (PriceTier *) (copy + 1);
+	if (tiers > 0)
+		memcpy(copy->price.tiers, from->price.tiers, tiers);
+	copy->next = ledger->prices;
+	ledger->prices = copy;
+	return &copy->price;
+}
+
+static Position
+position(Decimal quantity, int64 rows)
+{
+	return rows > 0 ? (Position) {true, quantity} : BJ_NOT_CHARGED;
+}
+
+static BjStatus
+account_new(TierTotals *totals, const TotalKey *key, const CatalogPrice *price,
+			Account **result)
+{
+	MemoryContext old = MemoryContextSwitchTo(ledger->context);
+	Account    *a = palloc0(sizeof(Account));
+	AccountEntry *entry;
+	BjStatus	status;
+	bool		found;
+
+	a->key = *key;
+	a->key.account = bj_key_from_string(key->account.data, key->account.length);
+	a->key.meter = bj_key_from_string(key->meter.data, key->meter.length);
+	a->price = price_copy(price);
+	a->level = 1;
+	MemoryContextSwitchTo(old);
+
+	bj_tiertotals_find(totals, key, NULL, &a->base, &status);
+	if (status == BJ_OK)
+		status = bj_rate_at(a->price, position(a->base.quantity, a->base.rows), &a->base_f);
+	if (status != BJ_OK)
+		return status;
+
+	if (ledger->n == ledger->room)
+	{
+		ledger->room *= 2;
+		ledger->accounts = repalloc_huge(ledger->accounts, ledger->room * sizeof(Account *));
+	}
+	ledger->accounts[ledger->n++] = a;
+	entry = accounts_insert(ledger->hash, &a->key, &found);
+	entry->account = a;
+	*result = a;
+	return BJ_OK;
+}
+
+BjStatus
+bj_ledger_post(TierTotals *totals, const TotalKey *key, const CatalogPrice *price,
+			   Decimal quantity, int rows, Posting *posting)
+{
+	AccountEntry *entry;
+	Account    *a;
+	Decimal		before;
+	Decimal		own;
+	Decimal		after;
+	Decimal		was;
+	Decimal		is;
+	Decimal		booked;
+	BjStatus	status = BJ_OK;
+	int64		rows_before;
+
+	if (ledger == NULL)
+		ledger_open();
+	entry = accounts_lookup(ledger->hash, key);
+	if (entry != NULL)
+		a = entry->account;
+	else
+		status = account_new(totals, key, price, &a);
+
+	if (status != BJ_OK ||
+		(status = bj_decimal_add(a->base.quantity, a->own_quantity, &before)) != BJ_OK ||
+		(status = bj_decimal_add(a->own_quantity, quantity, &own)) != BJ_OK ||
+		(status = bj_decimal_add(a->base.quantity, own, &after)) != BJ_OK)
+		return status;
+	rows_before = a->base.rows + a->own_rows;
+	posting->before = position(before, rows_before);
+	posting->emptied = rows_before + rows <= 0;
+	if ((status = bj_decimal_add(a->base_f, a->own_booked, &was)) != BJ_OK ||
+		(status = bj_rate_at(a->price, position(after, rows_before + rows), &is)) != BJ_OK ||
+		(status = bj_decimal_subtract(is, was, &posting->amount)) != BJ_OK ||
+		(status = bj_decimal_add(a->own_booked, posting->amount, &booked)) != BJ_OK)
+		return status;
+
+	account_save(a);
+	a->own_quantity = own;
+	a->own_booked = booked;
+	a->own_rows += rows;
+	a->own_postings++;
+	return BJ_OK;
+}
+
+bool
+bj_ledger_own(const TotalKey *key, Decimal *quantity, Decimal *amount, int64 *rows)
+{
+	AccountEntry *entry = ledger ? accounts_lookup(ledger->hash, key) : NULL;
+
+	if (entry == NULL || entry->account->own_postings == 0)
+		return false;
+	*quantity = entry->account->own_quantity;
+	*amount = entry->account->own_booked;
+	*rows = entry->account->own_rows;
+	return true;
+}
+
+/* ---- settling ---- */
+
+static int
+key_text_cmp(KeyText a, KeyText b)
+{
+	int			cmp = memcmp(a.data, b.data, Min(a.length, b.length));
+
+	return cmp != 0 ? cmp : a.length - b.length;
+}
+
+/* The lock order, the same everywhere: account, meter, period, price. */
+static int
+account_cmp(const void *x, const void *y)
+{
+	const TotalKey *a = &(*(Account *const *) x)->key;
+	const TotalKey *b = &(*(Account *const *) y)->key;
+	int			cmp = key_text_cmp(a->account, b->account);
+
+	if (cmp == 0)
+		cmp = key_text_cmp(a->meter, b->meter);
+	if (cmp == 0)
+		cmp = a->period_start < b->period_start ? -1 : a->period_start > b->period_start;
+	if (cmp == 0)
+		cmp = a->price_id < b->price_id ? -1 : a->price_id > b->price_id;
+	return cmp;
+}
+
+static void
+basis_number(JsonbParseState **state, const char *key, const Decimal *value)
+{
+	JsonbValue	v;
+
+	v.type = jbvString;
+	v.val.string.val = unconstify(char *, key);
+	v.val.string.len = strlen(key);
+	pushJsonbValue(state, WJB_KEY, &v);
+	v.type = value ? jbvNumeric : jbvNull;
+	if (value != NULL)
+		v.val.numeric = DatumGetNumeric(bj_numeric_make(*value, 0));
+	pushJsonbValue(state, WJB_VALUE, &v);
+}
+
+/* What explain_charge() and replay() need beside the columns. */
+static Jsonb *
+position_basis(const Account *a, int64 rows_after)
+{
+	JsonbParseState *state = NULL;
+	Decimal		assumed_rows = bj_decimal_from_int64(a->base.rows + a->own_rows);
+	Decimal		rows = bj_decimal_from_int64(rows_after);
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	basis_number(&state, "quantity", &a->own_quantity);
+	basis_number(&state, "assumed_before", a->base.rows > 0 ? &a->base.quantity : NULL);
+	basis_number(&state, "assumed_rows_after", &assumed_rows);
+	basis_number(&state, "rows_after", &rows);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static void
+charge_position(ChargeWriter *charges, const Account *a, const TotalRow *now,
+				int64 rows_after, Decimal amount)
+{
+	Charge		c = {0};
+
+	c.account = a->key.account;
+	c.meter = a->key.meter;
+	c.period_start = a->key.period_start;
+	c.price_id = a->key.price_id;
+	c.has_before = now->rows > 0;
+	c.quantity_before = now->quantity;
+	c.amount = amount;
+	c.currency = a->price->currency;
+	c.cause = "position";
+	c.basis = position_basis(a, rows_after);
+	if (!bj_charges_add(charges, &c))
+		ereport(ERROR,
+				(errcode(ERRCODE_BJ_NOT_INSTALLED),
+				 errmsg("table billadj.charge has no partition for %s",
+						timestamptz_to_str(a->key.period_start)),
+				 errhint("Run SELECT * FROM billadj.maintain().")));
+}
+
+/*
+ * One key: raise its total by what was posted and book what is missing.
+ * Repeats when somebody else changed the row between our look and our write.
+ */
+static void
+settle_account(TierTotals *totals, ChargeWriter *charges, Account *a)
+{
+	for (;;)
+	{
+		TotalRow	now = {0};
+		TotalRow	row;
+		Decimal		difference;
+		BjStatus	status;
+		bool		found;
+
+		found = bj_tiertotals_find(totals, &a->key, &a->base, &now, &status);
+		bj_check(status);
+		row = now;
+		row.rows = now.rows + a->own_rows;
+		bj_check(bj_decimal_add(now.quantity, a->own_quantity, &row.quantity));
+		bj_check(bj_rate_at(a->price, position(row.quantity, row.rows), &row.amount));
+		bj_check(bj_decimal_subtract(row.amount, now.amount, &difference));
+		bj_check(bj_decimal_subtract(difference, a->own_booked, &difference));
+		if (found ? bj_tiertotals_update(totals, &now, &row) :
+			bj_tiertotals_create(totals, &a->key, &row))
+		{
+			if (bj_decimal_sign(difference) != 0)
+				charge_position(charges, a, &now, row.rows, difference);
+
+			/*
+			 * A statement of another module's pre-commit callback may still
+			 * follow: it starts from what is now in the table.
+			 */
+			a->base = row;
+			ItemPointerSetInvalid(&a->base.tid);
+			a->base_f = row.amount;
+			a->own_quantity = a->own_booked = BJ_DECIMAL_ZERO;
+			a->own_rows = a->own_postings = 0;
+			return;
+		}
+	}
+}
+
+static void
+settle_context(void *arg)
+{
+	errcontext("settling %d usage totals at commit", *(int *) arg);
+}
+
+static void
+settle_all(Account **accounts, int n)
+{
+	const char *problem;
+	TierTotals *totals = bj_tiertotals_open(&problem);
+	ChargeWriter *charges = totals ? bj_charges_open(&problem) : NULL;
+
+	if (charges == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("usage totals cannot be settled: %s", problem),
+				 errdetail("The table was there when the usage was written in this transaction."),
+				 errhint("Nothing was committed; run SELECT * FROM billadj.self_check().")));
+	for (int i = 0; i < n; i++)
+	{
+		if (i % 256 == 0)
+			CHECK_FOR_INTERRUPTS();
+		settle_account(totals, charges, accounts[i]);
+	}
+	bj_charges_close(charges);
+	bj_tiertotals_close(totals);
+	CommandCounterIncrement();
+}
+
+/*
+ * Runs no user code, no SPI and no MVCC snapshot on the totals, so it works
+ * under whatever role, isolation level, read-only flag or search_path is in
+ * force at COMMIT.  The active snapshot is for detoasting only.
+ */
+static void
+settle(void)
+{
+	MemoryContext context;
+	MemoryContext old;
+	Account   **accounts;
+	int			n = 0;
+	ErrorContextCallback callback;
+	int			save_timeout = LockTimeout;
+
+	ledger->settled = true;
+	context = AllocSetContextCreate(ledger->context, "billadj settle", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	accounts = palloc_extended(Max(ledger->n, 1) * sizeof(Account *), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < ledger->n; i++)
+		if (ledger->accounts[i]->own_postings != 0)
+			accounts[n++] = ledger->accounts[i];
+	if (n > 0)
+	{
+		qsort(accounts, n, sizeof(Account *), account_cmp);
+		callback = (ErrorContextCallback) {error_context_stack, settle_context, &n};
+		error_context_stack = &callback;
+		if (bj_settle_timeout > 0 &&
+			(LockTimeout == 0 || LockTimeout > bj_settle_timeout))
+			LockTimeout = bj_settle_timeout;
+		PG_TRY();
+		{
+			PushActiveSnapshot(GetLatestSnapshot());
+			settle_all(accounts, n);
+			PopActiveSnapshot();
+		}
+		PG_FINALLY();
+		{
+			LockTimeout = save_timeout;
+		}
+		PG_END_TRY();
+		error_context_stack = callback.previous;
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+void
+bj_ledger_end_statement(void)
+{
+	if (ledger != NULL && ledger->settled)
+		settle();
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			if (ledger != NULL)
+				settle();
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			ledger = NULL;		/* the memory goes with TopTransactionContext */
+			break;
+		default:
+			break;				/* a parallel worker holds no ledger */
+	}
+}
+
+void
+bj_ledger_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+}

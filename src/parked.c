@@ -1,0 +1,221 @@
+/*
+ * parked.c
+ *	  Store: usage that could not be rated.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/elog.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "parked.h"
+#include "tables.h"
+
+enum
+{
+	ACCOUNT, ATTACHMENT_ID, EVENT_KEY, MEASURE, MAPPED, SQLSTATE, MESSAGE, HINT,
+	ATTEMPTS, PARKED_AT, CREATED_BY, RESOLVED_AT, RESOLUTION, NCOLUMNS
+};
+
+static const char *const columns[NCOLUMNS] = {
+	"account", "attachment_id", "event_key", "measure", "mapped", "sqlstate",
+	"message", "hint", "attempts", "parked_at", "created_by", "resolved_at",
+	"resolution"
+};
+
+/* NULL if the table is missing or of another shape. */
+static Relation
+open_parked(LOCKMODE lockmode, AttrNumber *att)
+{
+	Relation	rel = bj_table_open(BJ_TABLE_PARKED_USAGE, lockmode);
+
+	if (rel == NULL)
+		return NULL;
+	if (rel->rd_rel->relkind == RELKIND_RELATION &&
+		bj_columns_find(rel, columns, NCOLUMNS, att) == NULL)
+		return rel;
+	table_close(rel, NoLock);
+	return NULL;
+}
+
+static void
+put(Datum *values, bool *isnull, AttrNumber att, Datum value)
+{
+	values[att - 1] = value;
+	isnull[att - 1] = false;
+}
+
+static void
+put_text(Datum *values, bool *isnull, AttrNumber att, const char *text)
+{
+	if (text != NULL)
+		put(values, isnull, att, CStringGetTextDatum(text));
+}
+
+bool
+bj_parked_add(const UsageRow *row, const UsageMeasure *m, const Fault *fault)
+{
+	AttrNumber	att[NCOLUMNS];
+	Relation	rel = open_parked(RowExclusiveLock, att);
+	int			natts;
+	Datum	   *values;
+	bool	   *isnull;
+	HeapTuple	tuple;
+
+	if (rel == NULL)
+		return false;
+	natts = RelationGetNumberOfAttributes(rel);
+	values = palloc0(natts * sizeof(Datum));
+	isnull = palloc(natts * sizeof(bool));
+	memset(isnull, true, natts * sizeof(bool));
+	if (row->account.length >= 0)
+		put(values, isnull, att[ACCOUNT], row->account.datum);
+	put(values, isnull, att[ATTACHMENT_ID], Int64GetDatum(row->binding->attachment_id));
+	if (row->event_key.length >= 0)
+		put(values, isnull, att[EVENT_KEY], row->event_key.datum);
+	put_text(values, isnull, att[MEASURE], m->bound->measure);
+	put(values, isnull, att[MAPPED], JsonbPGetDatum(bj_usagerow_mapped(row, m)));
+	put_text(values, isnull, att[SQLSTATE], unpack_sql_state(fault->sqlstate));
+	put_text(values, isnull, att[MESSAGE], fault->message);
+	put_text(values, isnull, att[HINT], fault->hint);
+	put(values, isnull, att[ATTEMPTS], Int32GetDatum(1));
+	put(values, isnull, att[PARKED_AT], TimestampTzGetDatum(GetCurrentTimestamp()));
+	put_text(values, isnull, att[CREATED_BY], GetUserNameFromId(GetSessionUserId(), false));
+
+	tuple = heap_form_tuple(RelationGetDescr(rel), values, isnull);
+	heap_insert(rel, tuple, GetCurrentCommandId(true), 0, NULL);
+	bj_table_index(rel, tuple);
+	table_close(rel, NoLock);
+	return true;
+}
+
+/* ---- settling ---- */
+
+typedef void (*ParkedVisit) (Relation rel, HeapTuple tuple, void *arg);
+
+/*
+ * Visits the open rows of an event key as they are now, not as the
+ * transaction's snapshot has them.
+ */
+static void
+visit_open(Relation rel, const AttrNumber *att, int64 attachment_id,
+		   KeyText event_key, ParkedVisit visit, void *arg)
+{
+	ScanKeyData keys[2];
+	int			leading[2] = {ATTACHMENT_ID, EVENT_KEY};
+	Oid			index = bj_index_by_columns(rel, att, leading, 2);
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], att[ATTACHMENT_ID], BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(attachment_id));
+	ScanKeyEntryInitialize(&keys[1], 0, att[EVENT_KEY], BTEqualStrategyNumber, InvalidOid,
+						   C_COLLATION_OID, F_TEXTEQ, event_key.datum);
+	scan = systable_beginscan(rel, index, OidIsValid(index), SnapshotSelf, 2, keys);
+	while ((tuple = systable_getnext(scan)) != NULL)
+	{
+		bool		isnull;
+
+		heap_getattr(tuple, att[RESOLVED_AT], RelationGetDescr(rel), &isnull);
+		if (isnull)
+			visit(rel, tuple, arg);
+	}
+	systable_endscan(scan);
+}
+
+static void
+count_open(Relation rel, HeapTuple tuple, void *arg)
+{
+	(*(int *) arg)++;
+}
+
+bool
+bj_parked_has(int64 attachment_id, KeyText event_key)
+{
+	AttrNumber	att[NCOLUMNS];
+	Relation	rel = open_parked(AccessShareLock, att);
+	int			n = 0;
+
+	if (rel == NULL)
+		return false;
+	visit_open(rel, att, attachment_id, event_key, count_open, &n);
+	table_close(rel, AccessShareLock);
+	return n > 0;
+}
+
+static void
+collect_open(Relation rel, HeapTuple tuple, void *arg)
+{
+	List	  **tuples = arg;
+
+	*tuples = lappend(*tuples, heap_copytuple(tuple));
+}
+
+/* Writes the resolution; false if the row changed meanwhile. */
+static bool
+resolve(Relation rel, const AttrNumber *att, HeapTuple was, const char *resolution)
+{
+	int			cols[2] = {att[RESOLVED_AT], att[RESOLUTION]};
+	Datum		values[2] = {TimestampTzGetDatum(GetCurrentTimestamp()), CStringGetTextDatum(resolution)};
+	bool		isnull[2] = {false, false};
+	HeapTuple	tuple = heap_modify_tuple_by_cols(was, RelationGetDescr(rel), 2, cols, values, isnull);
+	TM_FailureData failure;
+	LockTupleMode lockmode;
+
+	tuple->t_tableOid = RelationGetRelid(rel);
+	switch (heap_update(rel, &was->t_self, tuple, GetCurrentCommandId(true),
+						InvalidSnapshot, true, &failure, &lockmode))
+	{
+		case TM_Ok:
+			if (!HeapTupleIsHeapOnly(tuple))
+				bj_table_index(rel, tuple);
+			return true;
+		case TM_SelfModified:	/* parked and settled in one command */
+		case TM_Updated:
+		case TM_Deleted:
+			return false;
+		default:
+			elog(ERROR, "could not settle a row of billadj.parked_usage");
+	}
+	return false;
+}
+
+int
+bj_parked_claim(int64 attachment_id, KeyText event_key, const char *resolution)
+{
+	AttrNumber	att[NCOLUMNS];
+	Relation	rel = open_parked(RowExclusiveLock, att);
+	int			claimed = 0;
+
+	if (rel == NULL)
+		return 0;
+	for (int try = 0; try < 100; try++)
+	{
+		List	   *open = NIL;
+		ListCell   *cell;
+		bool		again = false;
+
+		visit_open(rel, att, attachment_id, event_key, collect_open, &open);
+		foreach(cell, open)
+		{
+			if (resolve(rel, att, lfirst(cell), resolution))
+				claimed++;
+			else
+				again = true;
+		}
+		if (!again)
+			break;
+	}
+	table_close(rel, NoLock);
+	return claimed;
+}

@@ -1,0 +1,51 @@
+/*
+ * rating.h
+ *	  Rates usage rows: what the triggers, backfill() and retry_parked() share.
+ */
+#ifndef BILLADJ_RATING_H
+#define BILLADJ_RATING_H
+
+#include "postgres.h"
+
+#include "utils/relcache.h"
+
+#include "charges.h"
+#include "tiertotals.h"
+#include "usagerow.h"
+
+/* One statement's rating. */
+typedef struct Rating
+{
+	const Binding *binding;
+	ChargeWriter *charges;
+	TierTotals *totals;			/* opened at the first price that needs it */
+	const char *totals_problem; /* why it could not be opened */
+	int64		rated;			/* charges written */
+	int64		parked;			/* measures parked */
+	int64		lost;			/* measures that could not even be parked */
+	const char *why_lost;
+} Rating;
+
+/*
+ * Makes ready to rate rows of a binding.  False, after one WARNING, when our
+ * own tables do not allow it: the host's statement goes on, unrated.
+ */
+extern bool bj_rating_begin(Rating *rating, const Binding *binding);
+
+/* Writes what is buffered; one WARNING if something was lost. */
+extern void bj_rating_end(Rating *rating);
+
+/* Charges a row that is not charged yet, or parks it. */
+extern void bj_rating_add(Rating *rating, UsageRow *row, const char *cause);
+
+/*
+ * Charges the difference between what was charged for a row and what it is
+ * now; row NULL: it is gone.  Nothing is charged when was->parts is empty and
+ * row is NULL.
+ */
+extern void bj_rating_change(Rating *rating, ChargedRow *was, UsageRow *row);
+
+/* Says why nothing of this statement is rated. */
+extern void bj_rating_warn(const char *problem);
+
+#endif							/* BILLADJ_RATING_H */

@@ -1,0 +1,203 @@
+/*
+ * tables.c
+ *	  Where our own tables are, and where their columns are in them.
+ *
+ * The tables are ordinary objects of the DBA's database: they may be missing,
+ * dropped, restored, altered.  Nothing here assumes more than their names.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_index.h"
+#include "executor/executor.h"
+#include "nodes/execnodes.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "tables.h"
+
+#define MAX_LISTENERS 4
+
+static const char *const table_names[BJ_NTABLES] = {
+	[BJ_TABLE_INSTANCE] = "instance",
+	[BJ_TABLE_ACCOUNT] = "account",
+	[BJ_TABLE_METER] = "meter",
+	[BJ_TABLE_RATE_CARD] = "rate_card",
+	[BJ_TABLE_PRICE] = "price",
+	[BJ_TABLE_PRICE_TIER] = "price_tier",
+	[BJ_TABLE_ATTACHMENT] = "attachment",
+	[BJ_TABLE_CHARGE] = "charge",
+	[BJ_TABLE_TIER_TOTAL] = "tier_total",
+	[BJ_TABLE_PARKED_USAGE] = "parked_usage",
+	[BJ_TABLE_CHARGE_ID_SEQ] = "charge_id_seq"
+};
+
+static Oid	table_oids[BJ_NTABLES];
+static BjChange listeners[MAX_LISTENERS];
+static int	nlisteners = 0;
+
+/*
+ * One relcache callback for the library: the server has few slots for them,
+ * and an invalidation of everything must reach all of us.
+ */
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	for (int i = 0; i < nlisteners; i++)
+		listeners[i] (relid);
+	for (int i = 0; i < BJ_NTABLES; i++)
+		if (!OidIsValid(relid) || table_oids[i] == relid)
+			table_oids[i] = InvalidOid;
+}
+
+void
+bj_tables_init(void)
+{
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+}
+
+void
+bj_tables_on_change(BjChange change)
+{
+	Assert(nlisteners < MAX_LISTENERS);
+	listeners[nlisteners++] = change;
+}
+
+const char *
+bj_table_name(BjTable table)
+{
+	return table_names[table];
+}
+
+Oid
+bj_table_oid(BjTable table)
+{
+	if (!OidIsValid(table_oids[table]))
+	{
+		Oid			schema = get_namespace_oid("billadj", true);
+		Oid			relid = InvalidOid;
+
+		if (OidIsValid(schema))
+			relid = get_relname_relid(table_names[table], schema);
+		/* the lookups may have processed an invalidation: assign last */
+		table_oids[table] = relid;
+		return relid;
+	}
+	return table_oids[table];
+}
+
+bool
+bj_table_is(BjTable table, Oid relid)
+{
+	return OidIsValid(relid) && table_oids[table] == relid;
+}
+
+Relation
+bj_table_open(BjTable table, LOCKMODE lockmode)
+{
+	/* twice: waiting for the lock may have shown that the table was replaced */
+	for (int i = 0; i < 2; i++)
+	{
+		Oid			relid = bj_table_oid(table);
+		Relation	rel;
+
+		if (!OidIsValid(relid))
+			return NULL;
+		rel = try_relation_open(relid, lockmode);
+		if (rel != NULL)
+			return rel;
+		table_oids[table] = InvalidOid;
+	}
+	return NULL;
+}
+
+static AttrNumber
+column_find(TupleDesc desc, const char *name, int likely)
+{
+	if (likely < desc->natts &&
+		!TupleDescAttr(desc, likely)->attisdropped &&
+		strcmp(NameStr(TupleDescAttr(desc, likely)->attname), name) == 0)
+		return likely + 1;
+
+	for (int i = 0; i < desc->natts; i++)
+		if (!TupleDescAttr(desc, i)->attisdropped &&
+			strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+			return i + 1;
+	return InvalidAttrNumber;
+}
+
+const char *
+bj_columns_find(Relation rel, const char *const *names, int n,
+				AttrNumber *attnums)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < n; i++)
+	{
+		attnums[i] = column_find(desc, names[i], i);
+		if (attnums[i] == InvalidAttrNumber)
+			return names[i];
+	}
+	return NULL;
+}
+
+/* Does the index lead with these columns, plainly? */
+static bool
+index_leads_with(Relation index, const AttrNumber *att, const int *columns, int n)
+{
+	Form_pg_index form = index->rd_index;
+
+	if (!form->indisvalid || !form->indislive || index->rd_rel->relam != BTREE_AM_OID ||
+		form->indnkeyatts < n || RelationGetIndexPredicate(index) != NIL)
+		return false;
+	for (int i = 0; i < n; i++)
+		if (form->indkey.values[i] != att[columns[i]])
+			return false;
+	return true;
+}
+
+Oid
+bj_index_by_columns(Relation rel, const AttrNumber *att, const int *columns, int n)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *cell;
+	Oid			found = InvalidOid;
+
+	foreach(cell, indexes)
+	{
+		Relation	index = try_relation_open(lfirst_oid(cell), AccessShareLock);
+
+		if (index == NULL)
+			continue;
+		if (index_leads_with(index, att, columns, n))
+			found = RelationGetRelid(index);
+		relation_close(index, AccessShareLock);
+		if (OidIsValid(found))
+			break;
+	}
+	list_free(indexes);
+	return found;
+}
+
+void
+bj_table_index(Relation rel, HeapTuple tuple)
+{
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *rri = makeNode(ResultRelInfo);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
+
+	InitResultRelInfo(rri, rel, 1, NULL, 0);
+	ExecOpenIndices(rri, false);
+	ExecStoreHeapTuple(tuple, slot, false);
+	slot->tts_tid = tuple->t_self;
+	if (rri->ri_NumIndices > 0)
+		list_free(ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL));
+	ExecCloseIndices(rri);
+	ExecDropSingleTupleTableSlot(slot);
+	FreeExecutorState(estate);
+}

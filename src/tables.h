@@ -1,0 +1,69 @@
+/*
+ * tables.h
+ *	  Where our own tables are, and where their columns are in them.
+ */
+#ifndef BILLADJ_TABLES_H
+#define BILLADJ_TABLES_H
+
+#include "postgres.h"
+
+#include "access/htup.h"
+#include "storage/lockdefs.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
+
+typedef enum BjTable
+{
+	BJ_TABLE_INSTANCE,
+	BJ_TABLE_ACCOUNT,
+	BJ_TABLE_METER,
+	BJ_TABLE_RATE_CARD,
+	BJ_TABLE_PRICE,
+	BJ_TABLE_PRICE_TIER,
+	BJ_TABLE_ATTACHMENT,
+	BJ_TABLE_CHARGE,
+	BJ_TABLE_TIER_TOTAL,
+	BJ_TABLE_PARKED_USAGE,
+	BJ_TABLE_CHARGE_ID_SEQ
+} BjTable;
+
+#define BJ_NTABLES (BJ_TABLE_CHARGE_ID_SEQ + 1)
+
+extern void bj_tables_init(void);
+
+/* Name of the table, for messages. */
+extern const char *bj_table_name(BjTable table);
+
+/* InvalidOid while the table does not exist. */
+extern Oid	bj_table_oid(BjTable table);
+
+/* Opens and locks; NULL while the table does not exist. */
+extern Relation bj_table_open(BjTable table, LOCKMODE lockmode);
+
+/*
+ * Looks up columns by name: attnums[i] becomes the attribute number of
+ * names[i].  Columns that a later version adds, and dropped ones, do no harm.
+ * Returns NULL, or the first name that is missing.
+ */
+extern const char *bj_columns_find(Relation rel, const char *const *names,
+								   int n, AttrNumber *attnums);
+
+/*
+ * A usable btree index of rel whose leading columns are att[columns[0]],
+ * att[columns[1]] … in this order; InvalidOid if there is none.  Neither
+ * partial nor on expressions.
+ */
+extern Oid	bj_index_by_columns(Relation rel, const AttrNumber *att,
+								const int *columns, int n);
+
+/* Adds the index entries of a tuple that was just written to rel. */
+extern void bj_table_index(Relation rel, HeapTuple tuple);
+
+/* Called with every relcache invalidation; see bj_tables_on_change(). */
+typedef void (*BjChange) (Oid relid);
+extern void bj_tables_on_change(BjChange change);
+
+/* Is relid one of the tables (whose OIDs are known to this session)? */
+extern bool bj_table_is(BjTable table, Oid relid);
+
+#endif							/* BILLADJ_TABLES_H */

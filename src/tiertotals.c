@@ -1,0 +1,286 @@
+/*
+ * tiertotals.c
+ *	  Store: the running totals of prices that are not linear.
+ *
+ * Direct table access: SPI would run under the role, the snapshot and the
+ * read-only flag of whoever commits, and under REPEATABLE READ its UPDATE is a
+ * serialization failure.  No constraint, trigger or policy of the table is
+ * consulted; self_check() says so when a DBA added one.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/relscan.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "nodes/execnodes.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "errors.h"
+#include "numericcodec.h"
+#include "tables.h"
+#include "tiertotals.h"
+
+enum
+{
+	ACCOUNT, METER, PERIOD_START, PRICE_ID, QUANTITY, AMOUNT, ROW_COUNT, NCOLUMNS
+};
+
+static const char *const columns[NCOLUMNS] = {
+	"account", "meter", "period_start", "price_id", "quantity", "amount", "row_count"
+};
+
+struct TierTotals
+{
+	Relation	rel;
+	Relation	index;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+	AttrNumber	att[NCOLUMNS];
+};
+
+/* The primary key must be (account, meter, period_start, price_id). */
+static bool
+key_is_ours(Relation index, const AttrNumber *att)
+{
+	if (index->rd_index->indnkeyatts != 4 || !index->rd_index->indisunique)
+		return false;
+	for (int i = 0; i < 4; i++)
+		if (index->rd_index->indkey.values[i] != att[i])
+			return false;
+	return true;
+}
+
+TierTotals *
+bj_tiertotals_open(const char **problem)
+{
+	TierTotals *t = palloc0(sizeof(TierTotals));
+	Oid			pkey;
+
+	t->rel = bj_table_open(BJ_TABLE_TIER_TOTAL, RowExclusiveLock);
+	*problem = "table billadj.tier_total does not exist";
+	if (t->rel == NULL)
+		return NULL;
+	*problem = "table billadj.tier_total does not have the columns and the primary key of this library";
+	if (t->rel->rd_rel->relam != HEAP_TABLE_AM_OID ||
+		bj_columns_find(t->rel, columns, NCOLUMNS, t->att) != NULL)
+	{
+		table_close(t->rel, NoLock);
+		return NULL;
+	}
+	pkey = RelationGetPrimaryKeyIndex(t->rel);
+	t->index = OidIsValid(pkey) ? try_relation_open(pkey, RowExclusiveLock) : NULL;
+	if (t->index == NULL || !key_is_ours(t->index, t->att))
+	{
+		if (t->index != NULL)
+			relation_close(t->index, NoLock);
+		table_close(t->rel, NoLock);
+		return NULL;
+	}
+	*problem = NULL;
+	return t;
+}
+
+void
+bj_tiertotals_close(TierTotals *t)
+{
+	if (t->scan != NULL)
+	{
+		index_endscan(t->scan);
+		ExecDropSingleTupleTableSlot(t->slot);
+	}
+	index_close(t->index, NoLock);
+	table_close(t->rel, NoLock);
+}
+
+static Oid
+filenode(TierTotals *t)
+{
+	return t->rel->rd_node.relNode;
+}
+
+static void
+begin_scan(TierTotals *t)
+{
+	if (t->scan != NULL)
+		return;
+	t->slot = table_slot_create(t->rel, NULL);
+	t->scan = index_beginscan(t->rel, t->index, SnapshotSelf, 4, 0);
+}
+
+static bool
+slot_key_is(TierTotals *t, const TotalKey *key)
+{
+	bool		isnull;
+	KeyText		text;
+
+	if (DatumGetTimestampTz(slot_getattr(t->slot, t->att[PERIOD_START], &isnull)) != key->period_start ||
+		DatumGetInt64(slot_getattr(t->slot, t->att[PRICE_ID], &isnull)) != key->price_id)
+		return false;
+	bj_key_text(TEXTOID, slot_getattr(t->slot, t->att[ACCOUNT], &isnull), &text);
+	if (!bj_key_equal(text, key->account))
+		return false;
+	bj_key_text(TEXTOID, slot_getattr(t->slot, t->att[METER], &isnull), &text);
+	return bj_key_equal(text, key->meter);
+}
+
+/* Is the row still where it was?  Spares the descent of the index. */
+static bool
+fetch_hint(TierTotals *t, const TotalKey *key, const TotalRow *hint)
+{
+	ItemPointerData tid;
+	bool		again = false;
+
+	if (hint == NULL || !ItemPointerIsValid(&hint->tid) || hint->filenode != filenode(t))
+		return false;
+	tid = hint->tid;
+	return table_index_fetch_tuple(t->scan->xs_heapfetch, &tid, SnapshotSelf,
+								   t->slot, &again, NULL) &&
+		slot_key_is(t, key);
+}
+
+static bool
+fetch_key(TierTotals *t, const TotalKey *key)
+{
+	ScanKeyData keys[4];
+
+	ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid,
+						   C_COLLATION_OID, F_TEXTEQ, key->account.datum);
+	ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid,
+						   C_COLLATION_OID, F_TEXTEQ, key->meter.datum);
+	ScanKeyInit(&keys[2], 3, BTEqualStrategyNumber, F_TIMESTAMPTZ_EQ,
+				TimestampTzGetDatum(key->period_start));
+	ScanKeyInit(&keys[3], 4, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key->price_id));
+	index_rescan(t->scan, keys, 4, NULL, 0);
+	return index_getnext_slot(t->scan, ForwardScanDirection, t->slot);
+}
+
+bool
+bj_tiertotals_find(TierTotals *t, const TotalKey *key, const TotalRow *hint,
+				   TotalRow *row, BjStatus *status)
+{
+	bool		isnull;
+
+	*status = BJ_OK;
+	begin_scan(t);
+	if (!fetch_hint(t, key, hint) && !fetch_key(t, key))
+	{
+		ExecClearTuple(t->slot);
+		return false;
+	}
+	*status = bj_numeric_read(slot_getattr(t->slot, t->att[QUANTITY], &isnull), &row->quantity);
+	if (*status == BJ_OK)
+		*status = bj_numeric_read(slot_getattr(t->slot, t->att[AMOUNT], &isnull), &row->amount);
+	row->rows = DatumGetInt64(slot_getattr(t->slot, t->att[ROW_COUNT], &isnull));
+	row->tid = t->slot->tts_tid;
+	row->filenode = filenode(t);
+	return true;
+}
+
+bool
+bj_tiertotals_update(TierTotals *t, const TotalRow *old, const TotalRow *row)
+{
+	TupleDesc	desc = RelationGetDescr(t->rel);
+	char		quantity[BJ_NUMERIC_SIZE] pg_attribute_aligned(MAXIMUM_ALIGNOF);
+	char		amount[BJ_NUMERIC_SIZE] pg_attribute_aligned(MAXIMUM_ALIGNOF);
+	int			att[3] = {t->att[QUANTITY], t->att[AMOUNT], t->att[ROW_COUNT]};
+	bool		isnull[3] = {false, false, false};
+	Datum		values[3];
+	bool		should_free;
+	HeapTuple	was;
+	HeapTuple	tuple;
+	TM_FailureData failure;
+	LockTupleMode lockmode;
+	ItemPointerData tid = old->tid;
+
+	/* the slot still holds the row that find() returned */
+	was = ExecFetchSlotHeapTuple(t->slot, false, &should_free);
+	values[0] = bj_numeric_write(row->quantity, quantity);
+	values[1] = bj_numeric_write(row->amount, amount);
+	values[2] = Int64GetDatum(row->rows);
+	tuple = heap_modify_tuple_by_cols(was, desc, 3, att, values, isnull);
+	tuple->t_tableOid = RelationGetRelid(t->rel);
+	if (should_free)
+		heap_freetuple(was);
+
+	switch (heap_update(t->rel, &tid, tuple, GetCurrentCommandId(true),
+						InvalidSnapshot, true, &failure, &lockmode))
+	{
+		case TM_Ok:
+			if (!HeapTupleIsHeapOnly(tuple))
+				bj_table_index(t->rel, tuple);
+			heap_freetuple(tuple);
+			return true;
+		case TM_Updated:
+		case TM_Deleted:
+			heap_freetuple(tuple);
+			return false;
+		default:
+			elog(ERROR, "a total of billadj.tier_total was written twice in one command");
+	}
+	return false;
+}
+
+static void
+fill_row(TierTotals *t, const TotalKey *key, const TotalRow *row, TupleTableSlot *slot)
+{
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
+	for (int i = 0; i < NCOLUMNS; i++)
+		slot->tts_isnull[t->att[i] - 1] = false;
+	slot->tts_values[t->att[ACCOUNT] - 1] = key->account.datum;
+	slot->tts_values[t->att[METER] - 1] = key->meter.datum;
+	slot->tts_values[t->att[PERIOD_START] - 1] = TimestampTzGetDatum(key->period_start);
+	slot->tts_values[t->att[PRICE_ID] - 1] = Int64GetDatum(key->price_id);
+	slot->tts_values[t->att[QUANTITY] - 1] = bj_numeric_make(row->quantity, 0);
+	slot->tts_values[t->att[AMOUNT] - 1] = bj_numeric_make(row->amount, 0);
+	slot->tts_values[t->att[ROW_COUNT] - 1] = Int64GetDatum(row->rows);
+	ExecStoreVirtualTuple(slot);
+}
+
+/*
+ * What INSERT … ON CONFLICT DO NOTHING does: a speculative insertion, so that
+ * two creators of one key meet in the index and one of them looks again.
+ */
+static bool
+insert_speculatively(TierTotals *t, ResultRelInfo *rri, TupleTableSlot *slot, EState *estate)
+{
+	ItemPointerData conflict;
+	bool		met = false;
+	uint32		token;
+
+	if (!ExecCheckIndexConstraints(rri, slot, estate, &conflict, NIL))
+		return false;			/* it waited for a creator in progress */
+	token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
+	table_tuple_insert_speculative(t->rel, slot, GetCurrentCommandId(true), 0, NULL, token);
+	list_free(ExecInsertIndexTuples(rri, slot, estate, false, true, &met, NIL));
+	table_tuple_complete_speculative(t->rel, slot, token, !met);
+	SpeculativeInsertionLockRelease(GetCurrentTransactionId());
+	return !met;
+}
+
+bool
+bj_tiertotals_create(TierTotals *t, const TotalKey *key, const TotalRow *row)
+{
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *rri = makeNode(ResultRelInfo);
+	TupleTableSlot *slot = table_slot_create(t->rel, NULL);
+	bool		done;
+
+	InitResultRelInfo(rri, t->rel, 1, NULL, 0);
+	ExecOpenIndices(rri, true);
+	fill_row(t, key, row, slot);
+	done = insert_speculatively(t, rri, slot, estate);
+	ExecCloseIndices(rri);
+	ExecDropSingleTupleTableSlot(slot);
+	FreeExecutorState(estate);
+	return done;
+}

@@ -1,0 +1,66 @@
+/*
+ * tiertotals.h
+ *	  Store: the running totals of prices that are not linear.
+ *
+ * Rows are read as of now (SnapshotSelf), never by a transaction's snapshot:
+ * such reads leave no predicate locks, and what they see is only a guess until
+ * a row is updated or created.
+ */
+#ifndef BILLADJ_TIERTOTALS_H
+#define BILLADJ_TIERTOTALS_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "storage/itemptr.h"
+
+#include "core/decimal.h"
+#include "keytext.h"
+
+typedef struct TotalKey
+{
+	KeyText		account;
+	KeyText		meter;
+	TimestampTz period_start;
+	int64		price_id;
+} TotalKey;
+
+typedef struct TotalRow
+{
+	Decimal		quantity;
+	Decimal		amount;
+	int64		rows;
+	ItemPointerData tid;
+	Oid			filenode;		/* the file that tid is an address in */
+} TotalRow;
+
+typedef struct TierTotals TierTotals;
+
+/*
+ * Opens table and primary key with RowExclusiveLock, kept until the end of the
+ * transaction.  NULL with *problem set if they are missing or of another
+ * shape.  Everything is allocated in the current context.
+ */
+extern TierTotals *bj_tiertotals_open(const char **problem);
+extern void bj_tiertotals_close(TierTotals *totals);
+
+/*
+ * Looks the row up; hint: an earlier address of it, or NULL.  False if there is
+ * none now.  *status is not BJ_OK when the row holds what we cannot.
+ */
+extern bool bj_tiertotals_find(TierTotals *totals, const TotalKey *key,
+							   const TotalRow *hint, TotalRow *row,
+							   BjStatus *status);
+
+/*
+ * Writes a new version of the row found; waits for whoever is writing it.
+ * False if it changed meanwhile: find it again.
+ */
+extern bool bj_tiertotals_update(TierTotals *totals, const TotalRow *old,
+								 const TotalRow *row);
+
+/* Makes the row; false if somebody else was first: find it. */
+extern bool bj_tiertotals_create(TierTotals *totals, const TotalKey *key,
+								 const TotalRow *row);
+
+#endif							/* BILLADJ_TIERTOTALS_H */
