@@ -101,4 +101,10 @@ extern bool bj_price_check(const Price *price, PriceFault *fault);
  */
 extern bool bj_price_is_linear(const Price *price);
 
+/*
+ * Writes an amount per many units as the amount of one, where that is exact:
+ * the same price, rated with one division less a row.  Wants a sound price.
+ */
+extern void bj_price_simplify(Price *price);
+
 #endif							/* BILLADJ_CORE_PRICE_H */

@@ -21,13 +21,20 @@ typedef struct Position
 
 #define BJ_NOT_CHARGED ((Position) {false, {0, 0}})
 
-/* One tier's part of an amount.  The amounts of all steps sum to the amount. */
+/*
+ * One tier's part of an amount: quantity * unit_amount + flat_amount, except
+ * where f is rounded.  The amounts of all steps sum to the amount.
+ */
 typedef struct RateStep
 {
 	int32_t		tier;			/* 1-based; 1 for models without tiers */
-	Decimal		quantity;
-	Decimal		unit_amount;
-	Decimal		flat_amount;
+	Decimal		quantity;		/* that this amount adds to the tier; package:
+								 * whole packages, or with prorate the units
+								 * that are not free */
+	Decimal		unit_amount;	/* of one of them; rounded at charge_scale
+								 * where it does not terminate */
+	Decimal		flat_amount;	/* that this amount adds; negative when a tier
+								 * is given back */
 	Decimal		amount;
 } RateStep;
 
@@ -61,11 +68,18 @@ extern BjStatus bj_rate(const Price *price, Position before, Decimal quantity,
 
 /*
  * The steps of bj_rate_between(), in ascending tiers; a volume price that
- * changes tier gives back the old tier and charges the new one.  At most
- * 2 * max(ntiers, 1) + 2 steps; *nsteps is written with BJ_OK.
+ * changes tier gives back the old tier and charges the new one.  At least one
+ * step, of zeros if nothing happens, and at most max(ntiers, 1); *nsteps is
+ * written with BJ_OK.  A step whose quantity or amount is longer than a Decimal
+ * is BJ_OUT_OF_RANGE, even where the sum would fit.
  */
 extern BjStatus bj_rate_steps(const Price *price, Position before,
 							  Position after, RateStep *steps,
 							  int32_t max_steps, int32_t *nsteps);
+
+/* The steps of bj_rate(), in the same way. */
+extern BjStatus bj_rate_row_steps(const Price *price, Position before,
+								  Decimal quantity, RateStep *steps,
+								  int32_t max_steps, int32_t *nsteps);
 
 #endif							/* BILLADJ_CORE_RATE_H */
