@@ -574,23 +574,27 @@ set_defaults(Price *price, PriceModel model)
 	price->mode = BJ_ROUND_HALF_UP;
 }
 
-/* The model comes first: it says which keys may be there. */
-static bool
-read_model(Reader *reader, JsonbContainer *object, PriceModel *model)
+/*
+ * The model comes first: it says which keys may be there.  NULL: there is
+ * none.
+ */
+static const Word *
+read_model(Reader *reader, JsonbContainer *object)
 {
 	JsonbValue	value;
 	const Word *word;
 
 	if (getKeyJsonValueFromContainer(object, "model", strlen("model"),
 									 &value) == NULL)
-		return refuse(reader, pstrdup("price key \"model\" is missing"),
-					  psprintf("Models are %s.", list_words(model_words)));
+	{
+		refuse(reader, pstrdup("price key \"model\" is missing"),
+			   psprintf("Models are %s.", list_words(model_words)));
+		return NULL;
+	}
 	word = find_word(model_words, &value);
 	if (word == NULL)
-		return refuse_value(reader, "model", list_words(model_words), &value,
-							NULL);
-	*model = word->value;
-	return true;
+		refuse_value(reader, "model", list_words(model_words), &value, NULL);
+	return word;
 }
 
 static bool
@@ -612,16 +616,17 @@ bj_pricedoc_read(Jsonb *doc, const PriceTier *tiers, int ntiers,
 				 MemoryContext cxt, Price *price, PriceProblem *problem)
 {
 	Reader		reader = {price, cxt, problem, ntiers};
-	PriceModel	model;
+	const Word *model;
 	int			nvalues;
 
 	if (!JB_ROOT_IS_OBJECT(doc))
 		return refuse(&reader, pstrdup("price must be a JSON object"),
 					  pstrdup("Write for example {\"model\": \"per_unit\", \"unit_amount\": 0.01}."));
-	if (!read_model(&reader, &doc->root, &model))
+	model = read_model(&reader, &doc->root);
+	if (model == NULL)
 		return false;
 
-	set_defaults(price, model);
+	set_defaults(price, model->value);
 	if (ntiers > 0)
 	{
 		price->ntiers = ntiers;
