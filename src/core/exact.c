@@ -363,9 +363,31 @@ bj_exact_compare(const Exact *a, Decimal b, int *order)
 	return BJ_OK;
 }
 
+/* Makes a its exact quotient by b if that has an end. */
+static bool
+divide_finitely(Exact *a, Decimal b)
+{
+	uint64_t	quotient[LIMBS];
+	uint64_t	divisor[LIMBS];
+	uint64_t	remainder[LIMBS];
+
+	memcpy(quotient, a->limb, sizeof(quotient));
+	if (!limbs_raise(quotient, FINITE_DECIMALS))
+		return false;
+	limbs_set(divisor, magnitude(b));
+	limbs_divide(quotient, divisor, remainder);
+	if (!limbs_are_zero(remainder))
+		return false;
+	memcpy(a->limb, quotient, sizeof(quotient));
+	a->scale += FINITE_DECIMALS - b.scale;
+	strip(a);
+	return true;
+}
+
 /*
  * Magnitude of a / b at scale decimals into a, which is wide and whose sign
- * stays.  Half to even, up or down: all that is symmetric and in use.
+ * stays.  Half to even (of what divide_finitely() refused), up or down: all
+ * that is symmetric and in use.
  */
 static BjStatus
 divide_wide(Exact *a, Decimal b, int32_t scale, Rounding rounding)
@@ -386,11 +408,9 @@ divide_wide(Exact *a, Decimal b, int32_t scale, Rounding rounding)
 
 	if (rounding == BJ_ROUND_HALF_EVEN)
 	{
-		int			half;
-
+		/* A tie would have an end, and is not rounded: see above. */
 		limbs_subtract(divisor, remainder);
-		half = limbs_compare(remainder, divisor);
-		away = half > 0 || (half == 0 && a->limb[0] % 2 == 1);
+		away = limbs_compare(remainder, divisor) > 0;
 	}
 	else
 		away = rounding == BJ_ROUND_UP && !limbs_are_zero(remainder);
@@ -399,27 +419,6 @@ divide_wide(Exact *a, Decimal b, int32_t scale, Rounding rounding)
 	if (away && !limbs_add(a->limb, one))
 		return BJ_OUT_OF_RANGE;
 	return BJ_OK;
-}
-
-/* Makes a its exact quotient by b if that has an end. */
-static bool
-divide_finitely(Exact *a, Decimal b)
-{
-	uint64_t	quotient[LIMBS];
-	uint64_t	divisor[LIMBS];
-	uint64_t	remainder[LIMBS];
-
-	memcpy(quotient, a->limb, sizeof(quotient));
-	if (!limbs_raise(quotient, FINITE_DECIMALS))
-		return false;
-	limbs_set(divisor, magnitude(b));
-	limbs_divide(quotient, divisor, remainder);
-	if (!limbs_are_zero(remainder))
-		return false;
-	memcpy(a->limb, quotient, sizeof(quotient));
-	a->scale += FINITE_DECIMALS - b.scale;
-	strip(a);
-	return true;
 }
 
 BjStatus
