@@ -367,7 +367,7 @@ read_currency(Reader *reader, const char *path, const JsonbValue *value,
 			  char *currency)
 {
 	if (value->type != jbvString || value->val.string.len != 3 ||
-		bj_currency_find(pnstrdup(value->val.string.val, 3)) == NULL)
+		bj_currency_find(value->val.string.val, 3) == NULL)
 		return refuse_value(reader, path, "a currency code of ISO 4217",
 							value,
 							pstrdup("Write three capital letters, such as \"USD\"."));

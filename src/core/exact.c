@@ -229,34 +229,16 @@ align(Exact *a, Exact *b)
 	return true;
 }
 
-void
-bj_exact_set(Exact *a, Decimal value)
-{
-	a->wide = false;
-	a->small = value;
-}
-
-void
-bj_exact_negate(Exact *a)
-{
-	if (a->wide)
-		a->negative = !a->negative;
-	else
-		a->small = bj_decimal_negate(a->small);
-}
-
 int
-bj_exact_sign(const Exact *a)
+bj_exact_sign_wide(const Exact *a)
 {
-	if (!a->wide)
-		return bj_decimal_sign(a->small);
 	if (limbs_are_zero(a->limb))
 		return 0;
 	return a->negative ? -1 : 1;
 }
 
-static BjStatus
-add_wide(const Exact *a, const Exact *b, Exact *sum)
+BjStatus
+bj_exact_add_wide(const Exact *a, const Exact *b, Exact *sum)
 {
 	Exact		x;
 	Exact		y;
@@ -284,56 +266,20 @@ add_wide(const Exact *a, const Exact *b, Exact *sum)
 }
 
 BjStatus
-bj_exact_add(const Exact *a, const Exact *b, Exact *sum)
-{
-	if (!a->wide && !b->wide)
-	{
-		Decimal		small;
-
-		if (bj_decimal_add(a->small, b->small, &small) == BJ_OK)
-		{
-			bj_exact_set(sum, small);
-			return BJ_OK;
-		}
-	}
-	return add_wide(a, b, sum);
-}
-
-BjStatus
-bj_exact_subtract(const Exact *a, const Exact *b, Exact *difference)
+bj_exact_subtract_wide(const Exact *a, const Exact *b, Exact *difference)
 {
 	Exact		negated;
 
-	if (!a->wide && !b->wide)
-	{
-		Decimal		small;
-
-		if (bj_decimal_subtract(a->small, b->small, &small) == BJ_OK)
-		{
-			bj_exact_set(difference, small);
-			return BJ_OK;
-		}
-	}
 	widen(b, &negated);
 	bj_exact_negate(&negated);
-	return add_wide(a, &negated, difference);
+	return bj_exact_add_wide(a, &negated, difference);
 }
 
 BjStatus
-bj_exact_multiply(const Exact *a, Decimal b, Exact *product)
+bj_exact_multiply_wide(const Exact *a, Decimal b, Exact *product)
 {
 	Exact		x;
 
-	if (!a->wide)
-	{
-		Decimal		small;
-
-		if (bj_decimal_multiply(a->small, b, &small) == BJ_OK)
-		{
-			bj_exact_set(product, small);
-			return BJ_OK;
-		}
-	}
 	widen(a, &x);
 	*product = x;
 	if (!limbs_multiply(x.limb, magnitude(b), product->limb))
@@ -344,17 +290,12 @@ bj_exact_multiply(const Exact *a, Decimal b, Exact *product)
 }
 
 BjStatus
-bj_exact_compare(const Exact *a, Decimal b, int *order)
+bj_exact_compare_wide(const Exact *a, Decimal b, int *order)
 {
 	Exact		other;
 	Exact		difference;
 	BjStatus	status;
 
-	if (!a->wide)
-	{
-		*order = bj_decimal_compare(a->small, b);
-		return BJ_OK;
-	}
 	bj_exact_set(&other, b);
 	status = bj_exact_subtract(a, &other, &difference);
 	if (status != BJ_OK)
@@ -485,16 +426,11 @@ bj_exact_divide_whole(const Exact *a, Decimal b, Rounding rounding,
 }
 
 BjStatus
-bj_exact_get(const Exact *a, Decimal *value)
+bj_exact_get_wide(const Exact *a, Decimal *value)
 {
 	Exact		x;
 	UInt128		coefficient;
 
-	if (!a->wide)
-	{
-		*value = a->small;
-		return BJ_OK;
-	}
 	x = *a;
 	strip(&x);
 	for (int i = 2; i < LIMBS; i++)

@@ -39,6 +39,12 @@ typedef struct Terms
 
 static const Decimal decimal_one = {1, 0};
 
+static inline bool
+divides(const Terms *terms)
+{
+	return terms->divisor.coefficient != 1 || terms->divisor.scale != 0;
+}
+
 static bool
 is_shared_out(const Price *price)
 {
@@ -135,7 +141,7 @@ make_place(const Price *price, bool charged, const Exact *quantity,
 	int			sign = bj_exact_sign(quantity);
 
 	place->sign = charged ? 1 : 0;
-	place->quantity = *quantity;
+	bj_exact_copy(&place->quantity, quantity);
 	place->used = sign != 0 || price->zero_flat;
 	place->tier = 0;
 	if (sign < 0 && price->negative == BJ_NEGATIVE_CREDIT)
@@ -172,7 +178,7 @@ tier_quantity(const Price *price, const Place *place, int32_t tier,
 	if (tier < place->tier)
 		bj_exact_set(quantity, price->tiers[tier].up_to);
 	else
-		*quantity = place->quantity;
+		bj_exact_copy(quantity, &place->quantity);
 
 	if (tier > 0 && is_shared_out(price))
 	{
@@ -201,7 +207,7 @@ static BjStatus
 price_quantity(const Price *price, const Terms *terms, const Exact *quantity,
 			   Exact *amount)
 {
-	if (bj_decimal_compare(terms->divisor, decimal_one) == 0)
+	if (!divides(terms))
 		return bj_exact_multiply(quantity, terms->unit_amount, amount);
 	return bj_exact_multiply_divide(quantity, terms->unit_amount,
 									terms->divisor, price->charge_scale,
@@ -235,7 +241,7 @@ price_part(const Price *price, const Place *before, const Place *after,
 	if (status != BJ_OK)
 		return status;
 
-	if (bj_decimal_compare(terms.divisor, decimal_one) == 0)
+	if (!divides(&terms))
 		status = bj_exact_multiply(&part->quantity, terms.unit_amount,
 								   &part->amount);
 	else
@@ -315,8 +321,7 @@ fill_step(const Price *price, int32_t tier, const Part *part, RateStep *step)
 		status = bj_exact_get(&part->flat_amount, &step->flat_amount);
 	if (status == BJ_OK)
 		status = bj_exact_get(&part->amount, &step->amount);
-	if (status != BJ_OK ||
-		bj_decimal_compare(terms.divisor, decimal_one) == 0)
+	if (status != BJ_OK || !divides(&terms))
 		return status;
 
 	/* The unit amount is only shown: what has too many decimals is rounded. */
