@@ -1,0 +1,422 @@
+
+-- install: the tables, their guards, and what self_check() has to say about them
+
+CREATE FUNCTION billadj.version() RETURNS text
+AS 'MODULE_PATHNAME', 'billadj_version' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION billadj.version() IS 'version of the loaded library';
+REVOKE ALL ON FUNCTION billadj.version() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.version()
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor,
+      billadj_privacy, billadj_reader;
+
+-- The defaults live here and not in a seeded row: a data-only restore would
+-- collide with that.
+CREATE FUNCTION billadj.settings(OUT time_zone text, OUT currency text, OUT close_after interval)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    SELECT i.time_zone, i.currency, i.close_after
+      INTO settings.time_zone, settings.currency, settings.close_after
+      FROM billadj.instance i;
+    settings.time_zone := coalesce(settings.time_zone, 'UTC');
+    settings.close_after := coalesce(settings.close_after, '7 days');
+END
+$function$;
+COMMENT ON FUNCTION billadj.settings() IS 'what holds for accounts without settings of their own: the row of billadj.instance, or its defaults';
+REVOKE ALL ON FUNCTION billadj.settings() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.settings()
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor,
+      billadj_privacy, billadj_reader;
+
+-- ---- guards ----
+
+CREATE FUNCTION billadj.catalogue_trigger() RETURNS trigger
+AS 'MODULE_PATHNAME', 'billadj_catalogue_trigger' LANGUAGE C;
+COMMENT ON FUNCTION billadj.catalogue_trigger() IS 'trigger: tells all sessions to forget the prices they keep in memory';
+REVOKE ALL ON FUNCTION billadj.catalogue_trigger() FROM PUBLIC;
+
+CREATE FUNCTION billadj.append_only_trigger() RETURNS trigger
+AS 'MODULE_PATHNAME', 'billadj_append_only_trigger' LANGUAGE C;
+COMMENT ON FUNCTION billadj.append_only_trigger() IS 'trigger: refuses the statement, except while a dump is restored';
+REVOKE ALL ON FUNCTION billadj.append_only_trigger() FROM PUBLIC;
+
+-- Charges name their price, so a price says for ever what it said.  What may
+-- change is when it ends, and only to an earlier time: a later one could claim
+-- usage that was already parked or charged under another price.
+CREATE FUNCTION billadj.price_update_trigger() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    IF current_setting('row_security') = 'off'
+       AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = session_user) THEN
+        RETURN new;             -- a restore takes rows as they are
+    END IF;
+    -- As text: jsonb holds 1 and 1.0 to be equal.
+    IF (new.price_id, new.rate_card_id, new.meter, new.linear, new.created_at, new.created_by, new.terms::text)
+       IS DISTINCT FROM
+       (old.price_id, old.rate_card_id, old.meter, old.linear, old.created_at, old.created_by, old.terms::text)
+       OR lower(new.valid) IS DISTINCT FROM lower(old.valid)
+       OR NOT new.valid <@ old.valid THEN
+        RAISE EXCEPTION 'price % cannot be changed, only ended', old.price_id
+            USING ERRCODE = 'UB016',
+                  DETAIL = format('It holds for %s. Only the upper bound may move, to an earlier time.', old.valid),
+                  HINT = 'Import the new price for the time it is meant for: SELECT * FROM billadj.import_rate_card(…);',
+                  SCHEMA = 'billadj', TABLE = 'price';
+    END IF;
+    RETURN new;
+END
+$function$;
+COMMENT ON FUNCTION billadj.price_update_trigger() IS 'trigger: a price may be ended, and nothing else of it changed';
+REVOKE ALL ON FUNCTION billadj.price_update_trigger() FROM PUBLIC;
+
+-- One row a guard: what must be there, by table.  guard() makes it so and
+-- self_check() compares.
+CREATE FUNCTION billadj.guards()
+RETURNS TABLE (table_name text, trigger_name text, fires text, events text, level text, function_name text, type smallint)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+WITH RECURSIVE part(oid) AS (
+    SELECT to_regclass('billadj.charge')::oid
+    UNION ALL
+    SELECT i.inhrelid FROM part p JOIN pg_inherits i ON i.inhparent = p.oid
+), guard(table_name, trigger_name, fires, events, level, function_name) AS (
+    SELECT v.table_name, 'billadj_catalogue', 'AFTER', 'INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'catalogue_trigger'
+      FROM (VALUES ('instance'), ('account'), ('meter'), ('rate_card'), ('price'), ('price_tier'), ('attachment')) AS v(table_name)
+    UNION ALL
+    SELECT v.table_name, 'billadj_append_only', 'BEFORE', v.events, 'STATEMENT', 'append_only_trigger'
+      FROM (VALUES ('rate_card', 'DELETE OR TRUNCATE'), ('price', 'DELETE OR TRUNCATE'),
+                   ('price_tier', 'UPDATE OR DELETE OR TRUNCATE'), ('tier_total', 'TRUNCATE'),
+                   ('charge', 'UPDATE OR DELETE OR TRUNCATE')) AS v(table_name, events)
+    UNION ALL
+    -- The triggers of a partitioned table do not fire for statements that name
+    -- one of its partitions.
+    SELECT c.relname, 'billadj_append_only', 'BEFORE', 'UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'append_only_trigger'
+      FROM part p JOIN pg_class c ON c.oid = p.oid
+     WHERE c.relispartition AND c.relnamespace = 'billadj'::regnamespace
+    UNION ALL
+    SELECT 'price', 'billadj_price_update', 'BEFORE', 'UPDATE', 'ROW', 'price_update_trigger'
+)
+SELECT g.table_name, g.trigger_name, g.fires, g.events, g.level, g.function_name,
+       -- pg_trigger.tgtype
+       ((g.level = 'ROW')::integer * 1 + (g.fires = 'BEFORE')::integer * 2 + (g.events ~ 'INSERT')::integer * 4
+        + (g.events ~ 'DELETE')::integer * 8 + (g.events ~ 'UPDATE')::integer * 16
+        + (g.events ~ 'TRUNCATE')::integer * 32)::smallint
+  FROM guard g
+$function$;
+COMMENT ON FUNCTION billadj.guards() IS 'the triggers that must be on the tables of billadj; type is pg_trigger.tgtype';
+REVOKE ALL ON FUNCTION billadj.guards() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.guards() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+-- ALWAYS: a session with session_replication_role = replica passes ordinary
+-- triggers.
+CREATE FUNCTION billadj.guard(dry_run boolean DEFAULT false)
+RETURNS TABLE (action text, object text, sql text, done boolean)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    wanted record;
+BEGIN
+    PERFORM billadj.require_superuser('guard');
+    done := NOT dry_run;
+    FOR wanted IN
+        SELECT g.*, t.oid AS found,
+               t.tgtype IS NOT DISTINCT FROM g.type AND t.tgqual IS NULL AND t.tgattr = ''::int2vector
+               AND t.tgfoid = (SELECT p.oid FROM pg_proc p
+                                WHERE p.proname = g.function_name AND p.pronamespace = 'billadj'::regnamespace) AS equal,
+               t.tgenabled IS NOT DISTINCT FROM 'A' AS always
+          FROM billadj.guards() g
+          LEFT JOIN pg_trigger t ON t.tgrelid = to_regclass(format('billadj.%I', g.table_name)) AND t.tgname = g.trigger_name
+         ORDER BY g.table_name COLLATE "C", g.trigger_name COLLATE "C"
+    LOOP
+        CONTINUE WHEN wanted.equal AND wanted.always;
+        object := format('billadj.%I', wanted.table_name);
+        IF NOT wanted.equal AND wanted.found IS NOT NULL THEN
+            action := 'drop guard';
+            sql := format('DROP TRIGGER %I ON billadj.%I', wanted.trigger_name, wanted.table_name);
+            IF NOT dry_run THEN
+                EXECUTE sql;
+            END IF;
+            RETURN NEXT;
+        END IF;
+        IF NOT wanted.equal OR wanted.found IS NULL THEN
+            action := 'create guard';
+            sql := format('CREATE TRIGGER %I %s %s ON billadj.%I FOR EACH %s EXECUTE FUNCTION billadj.%I()',
+                          wanted.trigger_name, wanted.fires, wanted.events, wanted.table_name, wanted.level,
+                          wanted.function_name);
+            IF NOT dry_run THEN
+                EXECUTE sql;
+            END IF;
+            RETURN NEXT;
+        END IF;
+        action := 'enable guard';
+        sql := format('ALTER TABLE billadj.%I ENABLE ALWAYS TRIGGER %I', wanted.table_name, wanted.trigger_name);
+        IF NOT dry_run THEN
+            EXECUTE sql;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION billadj.guard(boolean) IS 'makes the guard triggers that are missing, altered or not ENABLE ALWAYS; superuser';
+REVOKE ALL ON FUNCTION billadj.guard(boolean) FROM PUBLIC;
+
+-- ---- what install() and its kin need ----
+
+CREATE FUNCTION billadj.require_superuser(what text) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    IF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+        RAISE EXCEPTION 'permission denied for function %', what
+            USING ERRCODE = 'insufficient_privilege',
+                  DETAIL = format('Role %I is no superuser.', current_user),
+                  HINT = format('Have a superuser run billadj.%s().', what);
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION billadj.require_superuser(text) IS 'error 42501 unless the current role is a superuser';
+REVOKE ALL ON FUNCTION billadj.require_superuser(text) FROM PUBLIC;
+
+CREATE FUNCTION billadj.require_installed() RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    IF to_regclass('billadj.migration') IS NULL THEN
+        RAISE EXCEPTION 'billadj is not installed in database %', quote_ident(current_database())
+            USING ERRCODE = 'UB012',
+                  DETAIL = 'The extension is there, its tables are not.',
+                  HINT = 'SELECT * FROM billadj.install();';
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION billadj.require_installed() IS 'error UB012 unless install() was run';
+REVOKE ALL ON FUNCTION billadj.require_installed() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.require_installed()
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor,
+      billadj_privacy, billadj_reader;
+
+-- The exclusion constraint of price compares numbers and texts with "=" in a
+-- gist index; only btree_gist can do that.
+CREATE FUNCTION billadj.require_btree_gist() RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'btree_gist') THEN
+        RAISE EXCEPTION 'extension btree_gist is missing'
+            USING ERRCODE = 'UB012',
+                  DETAIL = 'Without it overlapping prices could not be made impossible.',
+                  HINT = 'CREATE EXTENSION btree_gist;';
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION billadj.require_btree_gist() IS 'error UB012 unless extension btree_gist is there';
+REVOKE ALL ON FUNCTION billadj.require_btree_gist() FROM PUBLIC;
+
+-- SET role on the function: it is undone however the function ends.  Default
+-- operator classes are found in any schema, so the path needs no schema of
+-- btree_gist, and a step sees nothing but built-in names.
+CREATE FUNCTION billadj.run_step(step integer) RETURNS void
+LANGUAGE plpgsql
+SET role = billadj_owner
+SET search_path = pg_catalog, pg_temp
+SET check_function_bodies = off
+AS $function$
+DECLARE
+    found record;
+BEGIN
+    SELECT * INTO STRICT found FROM billadj.migration_step(run_step.step);
+    EXECUTE found.body;
+    INSERT INTO billadj.migration (step, name, sha256)
+    VALUES (run_step.step, found.name, encode(sha256(convert_to(found.body, 'UTF8')), 'hex'));
+END
+$function$;
+COMMENT ON FUNCTION billadj.run_step(integer) IS 'runs one step as billadj_owner and notes it in billadj.migration; use install() or migrate()';
+REVOKE ALL ON FUNCTION billadj.run_step(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.run_step(integer) TO billadj_owner;
+
+CREATE FUNCTION billadj.missing_steps() RETURNS SETOF integer
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    IF to_regclass('billadj.migration') IS NULL THEN
+        RETURN QUERY SELECT generate_series(1, billadj.migration_newest());
+    ELSE
+        RETURN QUERY SELECT s.step
+                       FROM generate_series(1, billadj.migration_newest()) AS s(step)
+                      WHERE NOT EXISTS (SELECT FROM billadj.migration m WHERE m.step = s.step)
+                      ORDER BY s.step;
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION billadj.missing_steps() IS 'the steps this library knows and the tables do not have yet';
+REVOKE ALL ON FUNCTION billadj.missing_steps() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.missing_steps() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+-- An ordinary grant to each role, beside the extension's one to PUBLIC, so that
+-- dumps have it and the ledger stays readable without the extension.
+CREATE FUNCTION billadj.grant_schema(dry_run boolean)
+RETURNS TABLE (action text, object text, sql text, done boolean)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    wanted record;
+BEGIN
+    done := NOT dry_run;
+    action := 'grant';
+    object := 'billadj';
+    FOR wanted IN
+        SELECT r.rolname, string_agg(v.privilege, ', ' ORDER BY v.privilege DESC) AS privileges
+          FROM pg_roles r
+         CROSS JOIN (VALUES ('USAGE'), ('CREATE')) AS v(privilege)
+         WHERE r.rolname IN ('billadj_owner', 'billadj_admin', 'billadj_operator', 'billadj_requester', 'billadj_approver',
+                             'billadj_policy', 'billadj_auditor', 'billadj_privacy', 'billadj_reader')
+           AND (v.privilege = 'USAGE' OR r.rolname = 'billadj_owner')
+           AND NOT EXISTS (SELECT
+                             FROM pg_namespace n, aclexplode(n.nspacl) AS a
+                            WHERE n.nspname = 'billadj' AND a.grantee = r.oid AND a.privilege_type = v.privilege)
+         GROUP BY r.rolname
+         ORDER BY r.rolname COLLATE "C"
+    LOOP
+        sql := format('GRANT %s ON SCHEMA billadj TO %I', wanted.privileges, wanted.rolname);
+        IF NOT dry_run THEN
+            EXECUTE sql;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION billadj.grant_schema(boolean) IS 'lets the roles of billadj use its schema; part of install()';
+REVOKE ALL ON FUNCTION billadj.grant_schema(boolean) FROM PUBLIC;
+
+CREATE FUNCTION billadj.install(dry_run boolean DEFAULT false)
+RETURNS TABLE (step integer, action text, object text, sql text, done boolean)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    missing integer;
+BEGIN
+    PERFORM billadj.require_superuser('install');
+    PERFORM billadj.require_btree_gist();
+    -- Two of us at a time would both find the same steps missing.
+    PERFORM pg_advisory_xact_lock(hashtextextended('billadj.install', 0));
+
+    RETURN QUERY SELECT NULL::integer, g.action, g.object, g.sql, g.done FROM billadj.grant_schema(dry_run) g;
+    FOR missing IN SELECT m FROM billadj.missing_steps() AS m LOOP
+        IF NOT dry_run THEN
+            PERFORM billadj.run_step(missing);
+        END IF;
+        RETURN QUERY SELECT missing, 'run step', s.name, s.body, NOT dry_run FROM billadj.migration_step(missing) s;
+    END LOOP;
+    RETURN QUERY SELECT NULL::integer, g.action, g.object, g.sql, g.done FROM billadj.guard(dry_run) g;
+    RETURN QUERY SELECT NULL::integer, m.action, m.object, m.sql, m.done FROM billadj.maintain(dry_run => install.dry_run) m;
+END
+$function$;
+COMMENT ON FUNCTION billadj.install(boolean) IS
+    'makes the tables, keys, views and guard triggers of billadj as ordinary objects of billadj_owner; does what is missing, so a second run does nothing; superuser';
+REVOKE ALL ON FUNCTION billadj.install(boolean) FROM PUBLIC;
+
+CREATE FUNCTION billadj.migrate(dry_run boolean DEFAULT false)
+RETURNS TABLE (step integer, action text, object text, sql text, done boolean)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    PERFORM billadj.require_superuser('migrate');
+    PERFORM billadj.require_installed();
+    RETURN QUERY SELECT i.* FROM billadj.install(dry_run) i;
+END
+$function$;
+COMMENT ON FUNCTION billadj.migrate(boolean) IS
+    'brings the tables to the version of the library after ALTER EXTENSION billadj UPDATE; refuses where nothing is installed; superuser';
+REVOKE ALL ON FUNCTION billadj.migrate(boolean) FROM PUBLIC;
+
+-- ---- uninstall ----
+
+-- Every trigger outside of the internal ones that runs a function of ours.
+CREATE FUNCTION billadj.own_triggers()
+RETURNS TABLE (relation oid, trigger_name text, function_name text, enabled "char", argument text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+SELECT t.tgrelid, t.tgname::text, p.proname::text, t.tgenabled,
+       CASE WHEN t.tgnargs > 0 THEN split_part(encode(t.tgargs, 'escape'), '\000', 1) END
+  FROM pg_trigger t
+  JOIN pg_proc p ON p.oid = t.tgfoid
+  JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE n.nspname = 'billadj' AND NOT t.tgisinternal
+$function$;
+COMMENT ON FUNCTION billadj.own_triggers() IS 'all triggers that run a function of billadj, on host tables and on its own; argument is the number of the attachment';
+REVOKE ALL ON FUNCTION billadj.own_triggers() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.own_triggers() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+CREATE FUNCTION billadj.uninstall(keep_data boolean DEFAULT true, dry_run boolean DEFAULT false)
+RETURNS TABLE (action text, object text, sql text, done boolean)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    kind record;
+BEGIN
+    PERFORM billadj.require_superuser('uninstall');
+    done := NOT dry_run;
+    IF keep_data AND to_regclass('billadj.attachment') IS NOT NULL THEN
+        action := 'detach';
+        object := 'billadj.attachment';
+        sql := 'UPDATE billadj.attachment SET state = ''detached'' WHERE state <> ''detached''';
+        IF NOT dry_run THEN
+            EXECUTE sql;
+        END IF;
+        RETURN NEXT;
+    END IF;
+    FOR object, sql IN
+        SELECT t.relation::regclass::text, format('DROP TRIGGER %I ON %s', t.trigger_name, t.relation::regclass)
+          FROM billadj.own_triggers() t
+         ORDER BY t.relation::regclass::text COLLATE "C", t.trigger_name COLLATE "C"
+    LOOP
+        action := 'drop trigger';
+        IF NOT dry_run THEN
+            EXECUTE sql;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+    FOR kind IN
+        SELECT v.place, v.word, string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid) AS names
+          FROM (VALUES (1, 'VIEW', 'v'), (1, 'MATERIALIZED VIEW', 'm'), (2, 'TABLE', 'r'), (2, 'TABLE', 'p'),
+                       (3, 'SEQUENCE', 'S')) AS v(place, word, relkind)
+          JOIN pg_class c ON c.relkind = v.relkind::"char"
+         WHERE NOT keep_data
+           AND c.relnamespace = 'billadj'::regnamespace
+           AND c.relowner = 'billadj_owner'::regrole
+           AND NOT c.relispartition
+           -- the sequence of an identity column goes with its table
+           AND NOT EXISTS (SELECT FROM pg_depend d
+                            WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                              AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('i', 'a'))
+         GROUP BY v.place, v.word
+         ORDER BY v.place, v.word
+    LOOP
+        -- In one statement each, so that the order among them does not matter;
+        -- no CASCADE, so that what others built on them is not lost unasked.
+        action := 'drop ' || lower(kind.word);
+        object := kind.names;
+        sql := format('DROP %s %s', kind.word, kind.names);
+        IF NOT dry_run THEN
+            EXECUTE sql;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION billadj.uninstall(boolean, boolean) IS
+    'drops all triggers of billadj, and with keep_data => false its tables too; never roles, another database may use them; superuser';
+REVOKE ALL ON FUNCTION billadj.uninstall(boolean, boolean) FROM PUBLIC;
