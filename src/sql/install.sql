@@ -420,3 +420,294 @@ $function$;
 COMMENT ON FUNCTION billadj.uninstall(boolean, boolean) IS
     'drops all triggers of billadj, and with keep_data => false its tables too; never roles, another database may use them; superuser';
 REVOKE ALL ON FUNCTION billadj.uninstall(boolean, boolean) FROM PUBLIC;
+
+-- ---- self_check ----
+-- Each part returns rows of the same shape.  They are plpgsql so that they can
+-- name tables which are not there before install().
+
+-- The steps name everything they make in a COMMENT, which makes their text the
+-- list of what the library needs.
+CREATE FUNCTION billadj.self_check_tables()
+RETURNS TABLE (severity text, code text, message text, fix_sql text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT 'error', 'step_missing', format('step %s of the tables is missing: host rows are stored and not rated', min(m)),
+           'SELECT * FROM billadj.migrate();'
+      FROM billadj.missing_steps() AS m HAVING count(*) > 0;
+    RETURN QUERY
+    SELECT 'error', 'step_newer', format('step %s of the tables is newer than library %s', max(m.step), billadj.version()),
+           '-- install the newer library, then: ALTER EXTENSION billadj UPDATE;'
+      FROM billadj.migration m WHERE m.step > billadj.migration_newest() HAVING count(*) > 0;
+    RETURN QUERY
+    SELECT 'warning', 'step_changed', format('step %s (%s) was run with another text than that of library %s', m.step, m.name, billadj.version()),
+           format('-- compare the tables with this text, and mend by hand: SELECT body FROM billadj.migration_step(%s);', m.step)
+      FROM billadj.migration m, billadj.migration_step(m.step) AS s
+     WHERE s.body IS NOT NULL AND m.sha256 <> encode(sha256(convert_to(s.body, 'UTF8')), 'hex')
+     ORDER BY m.step;
+    RETURN QUERY
+    SELECT 'error', CASE WHEN w.column_name IS NULL THEN 'relation_missing' ELSE 'column_missing' END,
+           CASE WHEN w.column_name IS NULL THEN format('%s billadj.%I is gone', w.kind, w.name)
+                ELSE format('column %I of billadj.%I is gone', w.column_name, w.name) END,
+           '-- restore it from a backup; it was made by: ' || format('SELECT body FROM billadj.migration_step(%s);', w.step)
+      FROM (SELECT m.step, lower(x.found[1]) AS kind, x.found[2] AS name, x.found[3] AS column_name
+              FROM billadj.migration m, billadj.migration_step(m.step) AS s,
+                   regexp_matches(s.body, 'COMMENT ON (TABLE|VIEW|SEQUENCE|COLUMN) billadj\.(\w+)(?:\.(\w+))? IS', 'g') AS x(found)) w
+     WHERE to_regclass('billadj.' || w.name) IS NULL AND w.column_name IS NULL
+        OR to_regclass('billadj.' || w.name) IS NOT NULL AND w.column_name IS NOT NULL
+           AND NOT EXISTS (SELECT FROM pg_attribute a
+                            WHERE a.attrelid = to_regclass('billadj.' || w.name) AND a.attname = w.column_name AND NOT a.attisdropped)
+     ORDER BY w.step, w.name, w.column_name;
+    -- The library writes these two without the parser, so their types count.
+    RETURN QUERY
+    SELECT 'error', 'column_changed', format('column %I of billadj.%I is %s, not %s', a.attname, c.relname, format_type(a.atttypid, a.atttypmod), w.type),
+           format('ALTER TABLE billadj.%I ALTER %I TYPE %s;', c.relname, a.attname, w.type)
+      FROM (VALUES ('charge', 'text', 'account,event_key,measure,meter,currency,cause,created_by'),
+                   ('charge', 'bigint', 'charge_id,attachment_id,price_id'),
+                   ('charge', 'timestamp with time zone', 'period_start,posted_period_start,occurred_at,created_at'),
+                   ('charge', 'numeric', 'quantity,quantity_before,amount'), ('charge', 'smallint', 'row_count'),
+                   ('charge', 'jsonb', 'basis'),
+                   ('tier_total', 'text', 'account,meter'), ('tier_total', 'timestamp with time zone', 'period_start'),
+                   ('tier_total', 'bigint', 'price_id,row_count'), ('tier_total', 'numeric', 'quantity,amount')) AS w(name, type, columns)
+      JOIN pg_class c ON c.oid = to_regclass('billadj.' || w.name)
+      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = ANY (string_to_array(w.columns, ',')) AND NOT a.attisdropped
+     WHERE format_type(a.atttypid, a.atttypmod) <> w.type
+     ORDER BY c.relname, a.attnum;
+    RETURN QUERY
+    SELECT 'warning', 'foreign_object', format('%s belongs to %s, not to billadj_owner', c.oid::regclass, c.relowner::regrole),
+           CASE WHEN c.relkind IN ('r', 'p', 'v', 'S', 'm') AND c.relname ~ '^charge'
+                THEN format('ALTER TABLE %s OWNER TO billadj_owner;', c.oid::regclass)
+                ELSE format('ALTER %s %s SET SCHEMA public;', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END, c.oid::regclass) END
+      FROM pg_class c
+     WHERE c.relnamespace = 'billadj'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S', 'm', 'f')
+       AND c.relowner <> 'billadj_owner'::regrole
+     ORDER BY c.relname;
+END
+$function$;
+COMMENT ON FUNCTION billadj.self_check_tables() IS 'part of self_check(): steps, tables and columns';
+REVOKE ALL ON FUNCTION billadj.self_check_tables() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.self_check_tables() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+CREATE FUNCTION billadj.self_check_guards()
+RETURNS TABLE (severity text, code text, message text, fix_sql text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT 'error',
+           CASE WHEN t.oid IS NULL THEN 'guard_missing' WHEN t.tgenabled <> 'A' THEN 'guard_not_always' ELSE 'guard_changed' END,
+           CASE WHEN t.oid IS NULL THEN format('trigger %I on billadj.%I is missing', g.trigger_name, g.table_name)
+                WHEN t.tgenabled = 'D' THEN format('trigger %I on billadj.%I is disabled', g.trigger_name, g.table_name)
+                -- pg_restore --disable-triggers leaves them so
+                WHEN t.tgenabled <> 'A' THEN format('trigger %I on billadj.%I is not ENABLE ALWAYS', g.trigger_name, g.table_name)
+                ELSE format('trigger %I on billadj.%I is not the one install() made', g.trigger_name, g.table_name) END,
+           'SELECT * FROM billadj.guard();'
+      FROM billadj.guards() g
+      LEFT JOIN pg_trigger t ON t.tgrelid = to_regclass(format('billadj.%I', g.table_name)) AND t.tgname = g.trigger_name
+      LEFT JOIN pg_proc p ON p.oid = t.tgfoid AND p.pronamespace = 'billadj'::regnamespace
+     WHERE to_regclass(format('billadj.%I', g.table_name)) IS NOT NULL
+       AND (t.oid IS NULL OR t.tgenabled <> 'A' OR t.tgtype <> g.type OR t.tgqual IS NOT NULL OR t.tgattr <> ''::int2vector
+            OR p.proname IS DISTINCT FROM g.function_name)
+     ORDER BY g.table_name COLLATE "C", g.trigger_name COLLATE "C";
+    -- Charges and totals are written past the executor: what is hung on these
+    -- tables is not obeyed, and may believe that it is.
+    RETURN QUERY
+    WITH ours AS (
+        SELECT p.relation AS oid FROM billadj.charge_partitions() p
+        UNION ALL SELECT to_regclass('billadj.charge') UNION ALL SELECT to_regclass('billadj.tier_total')
+    )
+    SELECT 'warning', 'foreign_trigger', format('trigger %I on %s does not fire for what billadj writes', t.tgname, t.tgrelid::regclass),
+           format('DROP TRIGGER %I ON %s;', t.tgname, t.tgrelid::regclass)
+      FROM ours o
+      JOIN pg_trigger t ON t.tgrelid = o.oid AND NOT t.tgisinternal
+      JOIN pg_proc p ON p.oid = t.tgfoid
+     WHERE p.pronamespace <> 'billadj'::regnamespace AND t.tgparentid = 0
+    UNION ALL
+    SELECT 'warning', 'foreign_rule', format('rule %I on %s does not act on what billadj writes', r.rulename, r.ev_class::regclass),
+           format('DROP RULE %I ON %s;', r.rulename, r.ev_class::regclass)
+      FROM ours o JOIN pg_rewrite r ON r.ev_class = o.oid
+    UNION ALL
+    SELECT 'warning', 'foreign_constraint', format('constraint %I on %s is not checked for what billadj writes', c.conname, c.conrelid::regclass),
+           format('ALTER TABLE %s DROP CONSTRAINT %I;', c.conrelid::regclass, c.conname)
+      FROM ours o JOIN pg_constraint c ON c.conrelid = o.oid
+     WHERE c.contype NOT IN ('n', 't') AND c.conparentid = 0 AND c.coninhcount = 0 AND c.conname <> 'tier_total_pkey';
+END
+$function$;
+COMMENT ON FUNCTION billadj.self_check_guards() IS 'part of self_check(): guard triggers, and what others hung on the ledger';
+REVOKE ALL ON FUNCTION billadj.self_check_guards() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.self_check_guards() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+CREATE FUNCTION billadj.self_check_roles()
+RETURNS TABLE (severity text, code text, message text, fix_sql text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT 'error', 'owner_member', format('%s is a member of billadj_owner and can rewrite the ledger', m.member::regrole),
+           format('REVOKE billadj_owner FROM %s;', m.member::regrole)
+      FROM pg_auth_members m WHERE m.roleid = 'billadj_owner'::regrole ORDER BY m.member::regrole::text COLLATE "C";
+    RETURN QUERY
+    SELECT 'error', 'owner_login', 'billadj_owner can log in or is a superuser', 'ALTER ROLE billadj_owner NOLOGIN NOSUPERUSER;'
+      FROM pg_roles r WHERE r.rolname = 'billadj_owner' AND (r.rolcanlogin OR r.rolsuper);
+    RETURN QUERY
+    SELECT 'error', 'schema_owner', format('schema billadj belongs to %I, who is no superuser', r.rolname),
+           (SELECT format('ALTER SCHEMA billadj OWNER TO %I;', s.rolname) FROM pg_roles s WHERE s.rolsuper ORDER BY s.oid LIMIT 1)
+      FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner WHERE n.nspname = 'billadj' AND NOT r.rolsuper;
+    RETURN QUERY
+    SELECT 'info', CASE WHEN r.rolbypassrls THEN 'login_bypassrls' ELSE 'login_createrole' END,
+           format('login %I has %s', r.rolname, CASE WHEN r.rolbypassrls THEN 'BYPASSRLS: row policies do not bind it' ELSE 'CREATEROLE: before PostgreSQL 16 it can grant itself every role' END),
+           format('ALTER ROLE %I %s;', r.rolname, CASE WHEN r.rolbypassrls THEN 'NOBYPASSRLS' ELSE 'NOCREATEROLE' END)
+      FROM pg_roles r
+     WHERE r.rolcanlogin AND NOT r.rolsuper AND (r.rolbypassrls OR r.rolcreaterole)
+     ORDER BY r.rolname COLLATE "C";
+    RETURN QUERY
+    SELECT 'info', 'dump_role', format('%s has row policies that bind its owner too: a dump by anybody else than a superuser or a BYPASSRLS role fails', min(c.oid::regclass::text)),
+           '-- make dumps as a superuser: pg_dump -U postgres …'
+      FROM pg_class c WHERE c.relnamespace = 'billadj'::regnamespace AND c.relforcerowsecurity HAVING count(*) > 0;
+END
+$function$;
+COMMENT ON FUNCTION billadj.self_check_roles() IS 'part of self_check(): who could get round the rules';
+REVOKE ALL ON FUNCTION billadj.self_check_roles() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.self_check_roles() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+CREATE FUNCTION billadj.self_check_attachments()
+RETURNS TABLE (severity text, code text, message text, fix_sql text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+BEGIN
+    -- No trigger anywhere: the host table was dropped, or its triggers were.
+    RETURN QUERY
+    SELECT 'error', 'attachment_lost', format('no table carries the triggers of attachment %s (%I.%I)', a.attachment_id, a.schema_name, a.relation_name),
+           CASE WHEN to_regclass(format('%I.%I', a.schema_name, a.relation_name)) IS NOT NULL
+                THEN format('SELECT * FROM billadj.resume(%L);', format('%I.%I', a.schema_name, a.relation_name))
+                -- A later table of that name is another one: it must not get this number.
+                ELSE format('UPDATE billadj.attachment SET state = ''detached'', relation_name = relation_name || '' (dropped)'' WHERE attachment_id = %s;', a.attachment_id) END
+      FROM billadj.attachment a
+     WHERE a.state <> 'detached'
+       AND NOT EXISTS (SELECT FROM billadj.own_triggers() t WHERE t.function_name LIKE 'usage\_%' AND t.argument = a.attachment_id::text)
+     ORDER BY a.attachment_id;
+    RETURN QUERY
+    WITH host AS (
+        SELECT DISTINCT ON (a.attachment_id) a.attachment_id::text AS number, t.relation::regclass AS relation
+          FROM billadj.attachment a
+          JOIN billadj.own_triggers() t ON t.argument = a.attachment_id::text AND t.function_name LIKE 'usage\_%'
+          JOIN pg_class c ON c.oid = t.relation
+         -- resume() makes those that are missing on a paused one
+         WHERE a.state = 'active'
+         ORDER BY a.attachment_id, c.relispartition, t.relation
+    )
+    SELECT 'error', 'attach_trigger_missing', format('table %s does not have all triggers of attachment %s: rows that name it are not rated', m.member, h.number),
+           format('SELECT * FROM billadj.resume(%L);', h.relation::text)
+      FROM host h CROSS JOIN billadj.missing_usage_triggers(h.relation, h.number) m
+     GROUP BY h.number, h.relation, m.member
+     ORDER BY h.number, m.member;
+    RETURN QUERY
+    SELECT 'error', 'attach_trigger_disabled',
+           format('trigger %I on %s %s', t.trigger_name, t.relation::regclass,
+                  CASE t.enabled WHEN 'D' THEN 'is disabled' WHEN 'R' THEN 'fires for replicated rows only'
+                                 ELSE 'fires for replicated rows too: a subscriber would rate twice' END),
+           format('ALTER TABLE %s ENABLE TRIGGER %I;', t.relation::regclass, t.trigger_name)
+      FROM billadj.own_triggers() t
+     WHERE t.function_name LIKE 'usage\_%' AND t.enabled <> 'O'
+     ORDER BY t.relation, t.trigger_name;
+    RETURN QUERY
+    SELECT 'error', 'attach_trigger_stray', format('trigger %I on %s belongs to attachment %s, which is %s', t.trigger_name, t.relation::regclass,
+                                                   t.argument, coalesce(a.state, 'unknown')),
+           format('DROP TRIGGER %I ON %s;', t.trigger_name, t.relation::regclass)
+      FROM billadj.own_triggers() t
+      LEFT JOIN billadj.attachment a ON a.attachment_id::text = t.argument
+     WHERE t.function_name LIKE 'usage\_%' AND (a.attachment_id IS NULL OR a.state = 'detached')
+     ORDER BY t.relation, t.trigger_name;
+    RETURN QUERY
+    WITH host AS (
+        SELECT DISTINCT a.attachment_id, a.mapping, t.relation
+          FROM billadj.attachment a
+          JOIN billadj.own_triggers() t ON t.argument = a.attachment_id::text AND t.function_name LIKE 'usage\_%'
+         WHERE a.state <> 'detached'
+    ), named AS (
+        SELECT h.attachment_id, h.relation, c.value #>> '{}' AS name
+          FROM host h CROSS JOIN jsonb_path_query(h.mapping, 'strict $.**.column') AS c(value)
+        UNION
+        SELECT h.attachment_id, h.relation, c.value FROM host h CROSS JOIN jsonb_array_elements_text(h.mapping -> 'event_key') AS c(value)
+    )
+    SELECT 'error', 'mapping_column_missing', format('attachment %s names column %I, which %s does not have: its rows are parked', n.attachment_id, n.name, n.relation::regclass),
+           format('SELECT * FROM billadj.detach(%L); -- or name another column: billadj.remap(%1$L, …)', n.relation::regclass::text)
+      FROM named n
+     WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = n.relation AND a.attname = n.name AND a.attnum > 0 AND NOT a.attisdropped)
+     ORDER BY n.attachment_id, n.relation, n.name;
+END
+$function$;
+COMMENT ON FUNCTION billadj.self_check_attachments() IS 'part of self_check(): host tables, their triggers and mappings';
+REVOKE ALL ON FUNCTION billadj.self_check_attachments() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.self_check_attachments() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+CREATE FUNCTION billadj.self_check_service()
+RETURNS TABLE (severity text, code text, message text, fix_sql text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT 'warning', 'server_old', format('PostgreSQL %s is older than 15.19, which billadj is tested on', current_setting('server_version')),
+           '-- install the latest minor release of PostgreSQL'
+     WHERE current_setting('server_version_num')::integer < 150019;
+    -- It holds the totals it settled, so all its accounts wait.
+    RETURN QUERY
+    SELECT 'warning', 'prepared_old', format('transaction %L is prepared since %s and keeps its accounts locked', p.gid, p.prepared),
+           format('COMMIT PREPARED %L; -- or ROLLBACK PREPARED', p.gid)
+      FROM pg_prepared_xacts p
+     WHERE p.database = current_database() AND p.prepared < now() - interval '1 hour'
+     ORDER BY p.prepared;
+    RETURN QUERY
+    SELECT 'warning', 'month_missing', format('no partition for %s and %s later months', min(m.name), count(*) - 1), 'SELECT * FROM billadj.maintain();'
+      FROM billadj.missing_months(1) m HAVING count(*) > 0;
+    RETURN QUERY
+    SELECT 'warning', 'default_rows', format('billadj.charge_default holds charges from %s on', min(c.period_start)), 'SELECT * FROM billadj.maintain();'
+      FROM billadj.charge_default c HAVING count(*) > 0;
+    RETURN QUERY
+    SELECT 'info', 'index_missing', format('closed month billadj.%I has no index on (%s)', m.name, m.columns), 'SELECT * FROM billadj.maintain();'
+      FROM billadj.missing_indexes() m;
+END
+$function$;
+COMMENT ON FUNCTION billadj.self_check_service() IS 'part of self_check(): server, months of charges, prepared transactions';
+REVOKE ALL ON FUNCTION billadj.self_check_service() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.self_check_service() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+CREATE FUNCTION billadj.self_check()
+RETURNS TABLE (severity text, code text, message text, fix_sql text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    RETURN QUERY SELECT * FROM billadj.self_check_roles();
+    IF to_regclass('billadj.migration') IS NULL THEN
+        RETURN QUERY SELECT 'error', 'not_installed', 'the tables of billadj are not there', 'SELECT * FROM billadj.install();';
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT * FROM billadj.self_check_tables();
+    -- The rest reads tables that a missing step would have made.
+    IF EXISTS (SELECT FROM billadj.missing_steps()) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT * FROM billadj.self_check_guards();
+    IF to_regclass('billadj.attachment') IS NOT NULL THEN
+        RETURN QUERY SELECT * FROM billadj.self_check_attachments();
+    END IF;
+    IF to_regclass('billadj.charge') IS NOT NULL AND to_regclass('billadj.charge_default') IS NOT NULL THEN
+        RETURN QUERY SELECT * FROM billadj.self_check_service();
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION billadj.self_check() IS 'what is wrong with this installation, each with the command that mends it; no row: all is well';
+REVOKE ALL ON FUNCTION billadj.self_check() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.self_check() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;

@@ -90,7 +90,7 @@ BEGIN
     FOR wanted IN
         SELECT v.*
           FROM (VALUES
-                (true, 'create partition', format('CREATE TABLE %s (LIKE billadj.charge INCLUDING DEFAULTS INCLUDING COMMENTS INCLUDING STORAGE)', object)),
+                (true, 'create partition', format('CREATE TABLE %s (LIKE billadj.charge INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING COMMENTS INCLUDING STORAGE)', object)),
                 (true, 'comment', format('COMMENT ON TABLE %s IS %L', object, 'charges whose period starts in ' || to_char(make_month.from_at AT TIME ZONE 'UTC' + interval '1 day', 'YYYY-MM'))),
                 (waiting, 'open guard', 'ALTER TABLE billadj.charge_default DISABLE TRIGGER billadj_append_only'),
                 (waiting, 'move charges', format('WITH moved AS (DELETE FROM billadj.charge_default WHERE period_start >= %L AND period_start < %L RETURNING *) INSERT INTO %s SELECT * FROM moved',
