@@ -14,7 +14,7 @@ PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
 
 # The install script (functions only), in the order in which its parts depend on
 # each other; tables/*.sql become the texts of billadj.migration_step().
-SQL_PARTS = header money rate catalogue install attach usage explain
+SQL_PARTS = header money rate catalogue install attach usage backfill explain
 SQL_STEPS = $(sort $(wildcard src/sql/tables/*.sql))
 DATA_built = billadj--$(EXTVERSION).sql
 DATA = $(wildcard src/sql/update/billadj--*--*.sql)

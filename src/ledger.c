@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
@@ -102,7 +103,6 @@ typedef struct AccountEntry
 #define SH_SCOPE static inline
 #define SH_DECLARE
 #define SH_DEFINE
-#include "common/hashfn.h"
 #include "lib/simplehash.h"
 
 typedef struct Ledger
@@ -326,19 +326,6 @@ bj_ledger_post(TierTotals *totals, const TotalKey *key, const CatalogPrice *pric
 	a->own_rows += rows;
 	a->own_postings++;
 	return BJ_OK;
-}
-
-bool
-bj_ledger_own(const TotalKey *key, Decimal *quantity, Decimal *amount, int64 *rows)
-{
-	AccountEntry *entry = ledger ? accounts_lookup(ledger->hash, key) : NULL;
-
-	if (entry == NULL || entry->account->own_postings == 0)
-		return false;
-	*quantity = entry->account->own_quantity;
-	*amount = entry->account->own_booked;
-	*rows = entry->account->own_rows;
-	return true;
 }
 
 /* ---- settling ---- */

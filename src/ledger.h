@@ -43,8 +43,4 @@ extern BjStatus bj_ledger_post(TierTotals *totals, const TotalKey *key,
  */
 extern void bj_ledger_end_statement(void);
 
-/* What this transaction has added to a key so far; false if nothing. */
-extern bool bj_ledger_own(const TotalKey *key, Decimal *quantity,
-						  Decimal *amount, int64 *rows);
-
 #endif							/* BILLADJ_LEDGER_H */

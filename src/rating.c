@@ -363,6 +363,11 @@ charge_for(const UsageRow *row, const UsageMeasure *m, const CatalogPrice *price
 static void
 park(Rating *r, const UsageRow *row, int i, const Fault *fault)
 {
+	if (r->faults != NULL)
+	{
+		r->faults[i] = *fault;
+		return;
+	}
 	if (r->binding->reject)
 		bj_fault_raise(fault);
 	if (bj_parked_add(row, &row->measures[i], fault))
@@ -402,6 +407,15 @@ bj_rating_add(Rating *r, UsageRow *row, const char *cause)
 
 	for (int i = 0; i < row->nmeasures; i++)
 		add_measure(r, row, i, &rated[i], cause);
+}
+
+void
+bj_rating_retry(Rating *r, UsageRow *row, const char *cause, Fault *faults)
+{
+	memset(faults, 0, row->nmeasures * sizeof(Fault));
+	r->faults = faults;
+	bj_rating_add(r, row, cause);
+	r->faults = NULL;
 }
 
 /* ---- changing ---- */

@@ -24,6 +24,7 @@ typedef struct Rating
 	int64		parked;			/* measures parked */
 	int64		lost;			/* measures that could not even be parked */
 	const char *why_lost;
+	Fault	   *faults;			/* of a retry, by measure; NULL: park */
 } Rating;
 
 /*
@@ -37,6 +38,13 @@ extern void bj_rating_end(Rating *rating);
 
 /* Charges a row that is not charged yet, or parks it. */
 extern void bj_rating_add(Rating *rating, UsageRow *row, const char *cause);
+
+/*
+ * The same for a row that is parked already: what cannot be rated is left as
+ * it is, and faults[i] says why.
+ */
+extern void bj_rating_retry(Rating *rating, UsageRow *row, const char *cause,
+							Fault *faults);
 
 /*
  * Charges the difference between what was charged for a row and what it is

@@ -29,10 +29,11 @@
 static int64
 trigger_attachment(TriggerData *trigdata)
 {
-	int64		attachment_id;
+	const char *argument = trigdata->tg_trigger->tgnargs == 1 ? trigdata->tg_trigger->tgargs[0] : "";
+	char	   *end;
+	int64		attachment_id = strtoll(argument, &end, 10);
 
-	if (trigdata->tg_trigger->tgnargs != 1 ||
-		!scanint8(trigdata->tg_trigger->tgargs[0], true, &attachment_id))
+	if (end == argument || *end != '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("trigger \"%s\" on \"%s\" does not name an attachment",

@@ -531,3 +531,13 @@ bj_usagerow_from_mapped(const Binding *binding, Jsonb *mapped,
 	bj_usagerow_place(row);
 	return true;
 }
+
+void
+bj_usagerow_join(UsageRow *row, const UsageRow *other)
+{
+	row->measures = repalloc(row->measures,
+							 (row->nmeasures + other->nmeasures) * sizeof(UsageMeasure));
+	memcpy(row->measures + row->nmeasures, other->measures,
+		   other->nmeasures * sizeof(UsageMeasure));
+	row->nmeasures += other->nmeasures;
+}

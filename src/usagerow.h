@@ -58,11 +58,14 @@ extern Jsonb *bj_usagerow_mapped(const UsageRow *row, const UsageMeasure *measur
 
 /*
  * The opposite: makes a row with the one measure that mapped was kept for.
- * False when mapped does not say enough (its mapping was broken): then the
- * whole row is in its member "row".
+ * False when mapped does not say enough, because its mapping was broken: then
+ * its member "row" has all columns.
  */
 extern bool bj_usagerow_from_mapped(const Binding *binding, Jsonb *mapped,
 									const char *measure, UsageRow *row);
+
+/* Adds the measures of another such row of the same event key. */
+extern void bj_usagerow_join(UsageRow *row, const UsageRow *other);
 
 /* Account terms, instant and period; sets row->fault when they fail. */
 extern void bj_usagerow_place(UsageRow *row);

@@ -1,0 +1,202 @@
+
+-- backfill: usage that was written before it could be rated
+
+CREATE FUNCTION billadj.event_key(VARIADIC "any") RETURNS text
+AS 'MODULE_PATHNAME', 'billadj_event_key' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION billadj.event_key("any") IS 'the text under which a key of a host table stands in charge.event_key and charge.account: pass its columns in the attached order';
+
+CREATE FUNCTION billadj.rate_blocks(relation regclass, attachment_id bigint, from_block bigint, to_block bigint,
+    OUT rows_seen bigint, OUT charges bigint, OUT parked bigint)
+AS 'MODULE_PATHNAME', 'billadj_rate_blocks' LANGUAGE C STRICT;
+COMMENT ON FUNCTION billadj.rate_blocks(regclass, bigint, bigint, bigint) IS 'rates the rows of some blocks of a host table that are neither charged nor parked; backfill() calls it';
+REVOKE ALL ON FUNCTION billadj.rate_blocks(regclass, bigint, bigint, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.rate_blocks(regclass, bigint, bigint, bigint) TO billadj_admin, billadj_operator;
+
+CREATE FUNCTION billadj.retry_parked_rows(relation regclass, attachment_id bigint, max bigint, OUT tried bigint, OUT charged bigint)
+AS 'MODULE_PATHNAME', 'billadj_retry_parked_rows' LANGUAGE C STRICT;
+COMMENT ON FUNCTION billadj.retry_parked_rows(regclass, bigint, bigint) IS 'rates parked usage of one attachment; retry_parked() calls it';
+REVOKE ALL ON FUNCTION billadj.retry_parked_rows(regclass, bigint, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.retry_parked_rows(regclass, bigint, bigint) TO billadj_admin, billadj_operator;
+
+-- The columns of a mapping as SQL: what the triggers read, in their spelling.
+CREATE FUNCTION billadj.mapped_sql(mapping jsonb, OUT account text, OUT event_key text, OUT occurred_at text, OUT measures text[])
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+SELECT CASE WHEN mapping->'account' ? 'column' THEN format('billadj.event_key(h.%I)', mapping#>>'{account,column}')
+            ELSE quote_literal(mapping#>>'{account,constant}') END,
+       (SELECT format('billadj.event_key(%s)', string_agg(format('h.%I', k), ', ' ORDER BY n))
+          FROM jsonb_array_elements_text(mapping->'event_key') WITH ORDINALITY AS e(k, n)),
+       CASE WHEN mapping->'occurred_at' ? 'column' THEN format('h.%I::timestamptz', mapping#>>'{occurred_at,column}')
+            ELSE quote_literal(mapping#>>'{occurred_at,constant}') || '::timestamptz' END,
+       ARRAY(SELECT m->>'measure' FROM jsonb_array_elements(mapping->'measures') AS m)
+$function$;
+COMMENT ON FUNCTION billadj.mapped_sql(jsonb) IS 'SQL expressions, over a host row h, of what a mapping names';
+REVOKE ALL ON FUNCTION billadj.mapped_sql(jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.mapped_sql(jsonb) TO billadj_admin, billadj_operator, billadj_auditor;
+
+CREATE FUNCTION billadj.rating_gap(relation regclass, max bigint DEFAULT NULL)
+RETURNS TABLE (account text, event_key text, measure text, occurred_at timestamptz)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    number bigint := billadj.attachment_of(relation);
+    m      record;
+BEGIN
+    SELECT s.* INTO m
+      FROM billadj.attachment a, billadj.mapped_sql(a.mapping) s
+     WHERE a.attachment_id = number;
+    RETURN QUERY EXECUTE format($query$
+        SELECT %s, %s, m.measure, %s
+          FROM %s h
+          CROSS JOIN unnest($2) AS m(measure)
+          LEFT JOIN (SELECT c.event_key, c.measure
+                       FROM billadj.charge c
+                      WHERE c.attachment_id = $1
+                      GROUP BY c.event_key, c.measure
+                     HAVING sum(c.row_count) > 0) charged
+            ON charged.event_key = %s AND charged.measure = m.measure
+         WHERE charged.measure IS NULL
+           AND NOT EXISTS (SELECT FROM billadj.parked_usage p
+                            WHERE p.attachment_id = $1 AND p.resolved_at IS NULL
+                              AND p.event_key = %s AND p.measure IN (m.measure, ''))
+         LIMIT $3$query$, m.account, m.event_key, m.occurred_at, relation, m.event_key, m.event_key)
+        USING number, m.measures, max;
+END
+$function$;
+COMMENT ON FUNCTION billadj.rating_gap(regclass, bigint) IS 'usage rows and measures of an attached table that are neither charged nor parked; backfill() rates them';
+REVOKE ALL ON FUNCTION billadj.rating_gap(regclass, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.rating_gap(regclass, bigint) TO billadj_admin, billadj_operator, billadj_auditor;
+
+CREATE FUNCTION billadj.retry_parked(relation regclass DEFAULT NULL, max integer DEFAULT NULL)
+RETURNS TABLE (attached regclass, tried bigint, charged bigint, still_parked bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    a record;
+BEGIN
+    IF max <= 0 THEN
+        RAISE EXCEPTION 'max % is not above zero', max
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'It is how many usage rows to try; NULL tries all.';
+    END IF;
+    IF relation IS NOT NULL THEN
+        PERFORM billadj.attachment_of(relation);
+    END IF;
+    -- one relation an attachment: the topmost that has its triggers
+    FOR a IN
+        SELECT DISTINCT ON (t.attachment_id) t.attachment_id, t.relation
+          FROM (SELECT o.argument::bigint AS attachment_id, o.relation::regclass AS relation,
+                       (SELECT count(*) FROM pg_partition_ancestors(o.relation::regclass)) AS depth
+                  FROM billadj.own_triggers() o
+                 WHERE o.function_name = 'usage_insert_trigger') t
+          JOIN billadj.attachment b ON b.attachment_id = t.attachment_id AND b.state = 'active'
+         WHERE retry_parked.relation IS NULL OR t.attachment_id = billadj.attachment_of(retry_parked.relation)
+         ORDER BY t.attachment_id, t.depth
+    LOOP
+        attached := a.relation;
+        SELECT r.tried, r.charged, r.tried - r.charged INTO tried, charged, still_parked
+          FROM billadj.retry_parked_rows(a.relation, a.attachment_id, coalesce(max, 0)) r;
+        RETURN NEXT;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION billadj.retry_parked(regclass, integer) IS 'rates parked usage again, of one attached table or of all; what still cannot be rated stays parked with its new reason';
+REVOKE ALL ON FUNCTION billadj.retry_parked(regclass, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.retry_parked(regclass, integer) TO billadj_admin, billadj_operator;
+
+-- Where the next pass over a table begins: at the beginning, or where the last
+-- one was interrupted.
+CREATE FUNCTION billadj.backfill_begin(attachment_id bigint, relation regclass, OUT next_block bigint, OUT blocks bigint)
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+INSERT INTO billadj.backfill_progress AS b (attachment_id, relation_name, blocks)
+VALUES ($1, $2::text, pg_relation_size($2) / current_setting('block_size')::bigint)
+ON CONFLICT ON CONSTRAINT backfill_progress_pkey DO UPDATE
+   SET next_block = CASE WHEN b.finished_at IS NULL THEN b.next_block ELSE 0 END,
+       blocks = excluded.blocks, finished_at = NULL, updated_at = clock_timestamp()
+RETURNING next_block, blocks
+$function$;
+COMMENT ON FUNCTION billadj.backfill_begin(bigint, regclass) IS 'notes that a pass of backfill() over a table begins or goes on, and where';
+REVOKE ALL ON FUNCTION billadj.backfill_begin(bigint, regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.backfill_begin(bigint, regclass) TO billadj_admin, billadj_operator;
+
+-- One batch, in the caller's transaction.  Returns the next block; NULL: done.
+CREATE FUNCTION billadj.backfill_batch(attachment_id bigint, relation regclass, batch_size integer) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    at    record;
+    batch record;
+    width bigint;
+BEGIN
+    -- locks the pass: two callers take turns
+    SELECT b.next_block, b.blocks INTO at
+      FROM billadj.backfill_progress b
+     WHERE b.attachment_id = backfill_batch.attachment_id AND b.relation_name = relation::text AND b.finished_at IS NULL
+       FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF at.next_block < at.blocks THEN
+        SELECT greatest(1, batch_size / greatest(1, CASE WHEN c.relpages > 0 AND c.reltuples > 0
+                                                         THEN ceil(c.reltuples / c.relpages)::bigint ELSE 200 END))
+          INTO width
+          FROM pg_class c
+         WHERE c.oid = relation;
+        SELECT r.* INTO batch
+          FROM billadj.rate_blocks(relation, attachment_id, at.next_block, least(at.next_block + width, at.blocks)) r;
+    ELSE
+        SELECT 0 AS rows_seen, 0 AS charges, 0 AS parked INTO batch;
+    END IF;
+    UPDATE billadj.backfill_progress b
+       SET next_block = least(at.next_block + width, at.blocks), rows_seen = b.rows_seen + batch.rows_seen,
+           rows_rated = b.rows_rated + batch.charges, rows_parked = b.rows_parked + batch.parked,
+           updated_at = clock_timestamp(),
+           finished_at = CASE WHEN coalesce(at.next_block + width, at.blocks) >= at.blocks THEN clock_timestamp() END
+     WHERE b.attachment_id = backfill_batch.attachment_id AND b.relation_name = relation::text
+    RETURNING CASE WHEN b.finished_at IS NULL THEN b.next_block END INTO width;
+    PERFORM set_config('application_name', format('billadj backfill %s %s %%', relation,
+                       CASE WHEN at.blocks = 0 THEN 100 ELSE coalesce(width, at.blocks) * 100 / at.blocks END), false);
+    RETURN width;
+END
+$function$;
+COMMENT ON FUNCTION billadj.backfill_batch(bigint, regclass, integer) IS 'rates the next batch of a pass of backfill() and returns the next block, NULL at the end';
+REVOKE ALL ON FUNCTION billadj.backfill_batch(bigint, regclass, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.backfill_batch(bigint, regclass, integer) TO billadj_admin, billadj_operator;
+
+-- No SET clause: a procedure that has one cannot commit.  Hence every name is
+-- qualified.
+CREATE PROCEDURE billadj.backfill(relation regclass, batch_size integer DEFAULT 50000)
+LANGUAGE plpgsql
+AS $procedure$
+DECLARE
+    number   bigint := billadj.attachment_of(relation);
+    name     text := pg_catalog.current_setting('application_name');
+    members  regclass[];
+    member   regclass;
+BEGIN
+    IF batch_size OPERATOR(pg_catalog.<=) 0 THEN
+        RAISE EXCEPTION 'batch_size % is not above zero', batch_size
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'It is about how many usage rows a transaction rates.';
+    END IF;
+    SELECT pg_catalog.array_agg(t.member ORDER BY t.member) INTO members
+      FROM billadj.table_tree(relation) t
+      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.member AND c.relkind OPERATOR(pg_catalog.=) 'r';
+    FOREACH member IN ARRAY coalesce(members, '{}') LOOP
+        PERFORM billadj.backfill_begin(number, member);
+        COMMIT;
+        WHILE billadj.backfill_batch(number, member, batch_size) IS NOT NULL LOOP
+            COMMIT;
+        END LOOP;
+        COMMIT;
+    END LOOP;
+    PERFORM pg_catalog.set_config('application_name', name, false);
+END
+$procedure$;
+COMMENT ON PROCEDURE billadj.backfill(regclass, integer) IS 'rates the rows of an attached table that are neither charged nor parked; commits by batch, goes on where it was interrupted, may be run again at any time';
+REVOKE ALL ON PROCEDURE billadj.backfill(regclass, integer) FROM PUBLIC;
+GRANT EXECUTE ON PROCEDURE billadj.backfill(regclass, integer) TO billadj_admin, billadj_operator;
