@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "core/allocate.h"
@@ -44,6 +45,7 @@ bj_rating_begin(Rating *r, const Binding *binding)
 	const char *problem = bj_prices_begin();
 
 	memset(r, 0, sizeof(Rating));
+	r->context = CurrentMemoryContext;
 	r->binding = binding;
 	if (problem != NULL)
 		problem = psprintf("table billadj.%s does not exist or does not have the columns of this library", problem);
@@ -280,8 +282,8 @@ work_out(const UsageRow *row)
 static void
 lose(Rating *r, const char *why)
 {
-	r->lost++;
-	r->why_lost = why;
+	if (r->lost++ == 0)
+		r->why_lost = MemoryContextStrdup(r->context, why);
 }
 
 static void
@@ -297,7 +299,12 @@ static TierTotals *
 totals(Rating *r)
 {
 	if (r->totals == NULL && r->totals_problem == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(r->context);
+
 		r->totals = bj_tiertotals_open(&r->totals_problem);
+		MemoryContextSwitchTo(old);
+	}
 	return r->totals;
 }
 

@@ -16,6 +16,7 @@
 /* One statement's rating. */
 typedef struct Rating
 {
+	MemoryContext context;		/* of the statement; rows come and go in others */
 	const Binding *binding;
 	ChargeWriter *charges;
 	TierTotals *totals;			/* opened at the first price that needs it */

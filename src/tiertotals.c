@@ -42,6 +42,7 @@ static const char *const columns[NCOLUMNS] = {
 
 struct TierTotals
 {
+	MemoryContext context;		/* of the scan, which allocates when it pleases */
 	Relation	rel;
 	Relation	index;
 	IndexScanDesc scan;
@@ -88,6 +89,7 @@ bj_tiertotals_open(const char **problem)
 		return NULL;
 	}
 	*problem = NULL;
+	t->context = CurrentMemoryContext;
 	return t;
 }
 
@@ -169,11 +171,15 @@ bool
 bj_tiertotals_find(TierTotals *t, const TotalKey *key, const TotalRow *hint,
 				   TotalRow *row, BjStatus *status)
 {
+	MemoryContext old = MemoryContextSwitchTo(t->context);
 	bool		isnull;
+	bool		found;
 
 	*status = BJ_OK;
 	begin_scan(t);
-	if (!fetch_hint(t, key, hint) && !fetch_key(t, key))
+	found = fetch_hint(t, key, hint) || fetch_key(t, key);
+	MemoryContextSwitchTo(old);
+	if (!found)
 	{
 		ExecClearTuple(t->slot);
 		return false;
