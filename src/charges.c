@@ -85,10 +85,34 @@ struct ChargeWriter
 	Relation	parent;
 	Oid			sequence;
 	Target	   *targets;
+	Target	   *last;			/* usage comes in runs of one period */
+	TimestampTz last_period;
 	MemoryContext context;
 	TimestampTz now;
 	Datum		user;
 };
+
+/* Numbers that this session has taken and not used yet. */
+static struct
+{
+	Oid			sequence;
+	int64		next;
+	int64		last;
+}			numbers;
+
+#define NUMBERS_TAKEN 64		/* the increment of the sequence */
+
+static int64
+next_charge_id(Oid sequence)
+{
+	if (numbers.sequence != sequence || numbers.next > numbers.last)
+	{
+		numbers.next = nextval_internal(sequence, false);
+		numbers.last = numbers.next + NUMBERS_TAKEN - 1;
+		numbers.sequence = sequence;
+	}
+	return numbers.next++;
+}
 
 /* ---- appending ---- */
 
@@ -210,14 +234,22 @@ target_open(ChargeWriter *w, Oid relid)
 static Target *
 target_for(ChargeWriter *w, TimestampTz period_start)
 {
-	Oid			relid = partition_for(w->parent, period_start);
+	Oid			relid;
+	Target	   *t;
 
+	if (w->last != NULL && w->last_period == period_start)
+		return w->last;
+	relid = partition_for(w->parent, period_start);
 	if (!OidIsValid(relid))
 		return NULL;
-	for (Target *t = w->targets; t != NULL; t = t->next)
+	for (t = w->targets; t != NULL; t = t->next)
 		if (RelationGetRelid(t->rel) == relid)
-			return t;
-	return target_open(w, relid);
+			break;
+	if (t == NULL)
+		t = target_open(w, relid);
+	w->last = t;
+	w->last_period = period_start;
+	return t;
 }
 
 static void
@@ -247,15 +279,18 @@ static void
 target_flush(ChargeWriter *w, Target *t)
 {
 	CommandId	cid = GetCurrentCommandId(true);
+	MemoryContext old;
 
 	if (t->n == 0)
 		return;
+	old = MemoryContextSwitchTo(w->context);
+	if (t->bulk == NULL && t->written + t->n >= BULK_ROWS)
+		t->bulk = GetBulkInsertState();
+	MemoryContextSwitchTo(t->context);
 	if (t->n == 1 && t->indexes == NULL)
 		heap_insert(t->rel, t->tuples[0], cid, 0, NULL);
 	else
 	{
-		if (t->bulk == NULL && t->written + t->n >= BULK_ROWS)
-			t->bulk = GetBulkInsertState();
 		target_make_slots(w, t);
 		heap_multi_insert(t->rel, t->slots, t->n, cid, 0, t->bulk);
 		if (t->indexes != NULL)
@@ -266,6 +301,7 @@ target_flush(ChargeWriter *w, Target *t)
 	t->written += t->n;
 	t->n = 0;
 	t->bytes = 0;
+	MemoryContextSwitchTo(old);
 	MemoryContextReset(t->context);
 }
 
@@ -290,7 +326,7 @@ bj_charges_add(ChargeWriter *w, const Charge *c)
 {
 	Target	   *t = target_for(w, c->period_start);
 	MemoryContext old;
-	char		numbers[3][BJ_NUMERIC_SIZE] pg_attribute_aligned(MAXIMUM_ALIGNOF);
+	char		numeric[3][BJ_NUMERIC_SIZE] pg_attribute_aligned(MAXIMUM_ALIGNOF);
 
 	if (t == NULL)
 		return false;
@@ -300,17 +336,17 @@ bj_charges_add(ChargeWriter *w, const Charge *c)
 	old = MemoryContextSwitchTo(t->context);
 	memset(t->isnull, true, t->desc->natts * sizeof(bool));
 	put(t, ACCOUNT, c->account.datum);
-	put(t, CHARGE_ID, Int64GetDatum(nextval_internal(w->sequence, false)));
+	put(t, CHARGE_ID, Int64GetDatum(next_charge_id(w->sequence)));
 	if (c->attachment_id != 0)
 		put_source(t, c);
 	put(t, METER, c->meter.datum);
 	put(t, PERIOD_START, TimestampTzGetDatum(c->period_start));
 	put(t, POSTED_PERIOD_START, TimestampTzGetDatum(c->period_start));
 	put(t, PRICE_ID, Int64GetDatum(c->price_id));
-	put(t, QUANTITY, bj_numeric_write(c->quantity, numbers[0]));
+	put(t, QUANTITY, bj_numeric_write(c->quantity, numeric[0]));
 	if (c->has_before)
-		put(t, QUANTITY_BEFORE, bj_numeric_write(c->quantity_before, numbers[1]));
-	put(t, AMOUNT, bj_numeric_write(c->amount, numbers[2]));
+		put(t, QUANTITY_BEFORE, bj_numeric_write(c->quantity_before, numeric[1]));
+	put(t, AMOUNT, bj_numeric_write(c->amount, numeric[2]));
 	put(t, CURRENCY, CStringGetTextDatum(c->currency));
 	put(t, CAUSE, CStringGetTextDatum(c->cause));
 	put(t, ROW_COUNT, Int16GetDatum(c->row_count));

@@ -29,8 +29,10 @@ COMMENT ON COLUMN billadj.attachment.state IS 'active, paused or detached';
 COMMENT ON COLUMN billadj.attachment.created_at IS 'when it was attached';
 COMMENT ON COLUMN billadj.attachment.created_by IS 'the login that attached it';
 
-CREATE SEQUENCE billadj.charge_id_seq AS bigint CACHE 64;
-COMMENT ON SEQUENCE billadj.charge_id_seq IS 'numbers of charges';
+-- A session takes 64 numbers at a time: one call a charge would cost as much
+-- as the charge.
+CREATE SEQUENCE billadj.charge_id_seq AS bigint INCREMENT BY 64;
+COMMENT ON SEQUENCE billadj.charge_id_seq IS 'numbers of charges, in blocks of 64 from each value on';
 
 -- No index and no row trigger here: every one would be paid by each usage row.
 -- maintain() gives a month its indexes when it is closed.
@@ -90,7 +92,8 @@ CREATE TABLE billadj.tier_total (
     row_count    bigint      NOT NULL,
     CONSTRAINT tier_total_pkey PRIMARY KEY (account, meter, period_start, price_id)
 ) WITH (fillfactor = 10);
-ALTER TABLE billadj.tier_total ALTER quantity SET STORAGE PLAIN, ALTER amount SET STORAGE PLAIN;
+ALTER TABLE billadj.tier_total ALTER account SET STORAGE PLAIN, ALTER meter SET STORAGE PLAIN,
+    ALTER quantity SET STORAGE PLAIN, ALTER amount SET STORAGE PLAIN;
 COMMENT ON TABLE billadj.tier_total IS 'running totals of prices that are not linear; written at commit by the library only';
 COMMENT ON COLUMN billadj.tier_total.account IS 'who is billed';
 COMMENT ON COLUMN billadj.tier_total.meter IS 'what was counted';
