@@ -54,10 +54,10 @@ FROM (VALUES (2.5, 'EUR'), (2.495, 'USD'), (1234.5, 'JPY'), (1.23456, 'BHD'), (1
 SELECT service, billadj.exact(cost) AS exact, billadj.round_money(cost, 'USD') AS bill
 FROM (VALUES ('code', 18059974, 245896), ('conv', 22361870, 4088665)) AS u(service, tokens_in, tokens_out),
      LATERAL (SELECT tokens_in * 2.50 / 1000000 + tokens_out * 10.00 / 1000000 AS cost) AS c;
--- the same kind of usage, rounded too early: row by row instead of once
+-- rounded too early, row by row instead of once, small rows cost nothing
 SELECT sum(billadj.round_money(tokens * 2.50 / 1000000, 'USD')) AS rounded_rows,
        billadj.round_money(sum(tokens * 2.50 / 1000000), 'USD') AS rounded_once
-FROM generate_series(1000, 3000, 100) AS tokens;
+FROM generate_series(1000, 1900, 100) AS tokens;
 
 -- every currency of ISO 4217 with a minor unit, by its number of decimals
 SELECT decimals, count(*) AS currencies, min(code) AS first, max(code) AS last

@@ -146,6 +146,49 @@ decode(const Stored *stored, Decimal *a)
 	return BJ_OK;
 }
 
+/*
+ * One to four groups, which fit 64 bits: nearly all quantities and prices.
+ * Returns false for what decode() must look at: zeros at an end, a value far
+ * from the point.
+ */
+static inline bool
+decode_small(const char *groups, int ngroups, int weight, bool negative,
+			 Decimal *a)
+{
+	int			scale = NBASE_DIGITS * (ngroups - 1 - weight);
+	uint64		magnitude = 0;
+	int16		group;
+
+	if (weight > 3 || scale > BJ_MAX_SCALE)
+		return false;
+	memcpy(&group, groups, sizeof(group));
+	if (group == 0)
+		return false;
+	for (int i = 0;;)
+	{
+		magnitude = magnitude * NBASE + group;
+		if (++i == ngroups)
+			break;
+		memcpy(&group, groups + i * sizeof(group), sizeof(group));
+	}
+	if (group == 0)
+		return false;
+	if (scale > 0)
+	{
+		for (; group % 10 == 0; group /= 10, scale--)
+			magnitude /= 10;
+	}
+	else if (scale < 0)
+	{
+		/* zeros before the point; with them it is still four groups at most */
+		magnitude *= (uint64) bj_power_of_ten[-scale];
+		scale = 0;
+	}
+	a->coefficient = negative ? -(Int128) magnitude : (Int128) magnitude;
+	a->scale = scale;
+	return true;
+}
+
 /* data: size bytes behind the varlena header, of any alignment */
 static BjStatus
 read_stored(const char *data, Size size, Decimal *a)
@@ -177,8 +220,12 @@ read_stored(const char *data, Size size, Decimal *a)
 		at += sizeof(weight);
 	}
 
-	/* The server strips zeros at both ends, but a foreign writer might not. */
 	ngroups = (size - at) / sizeof(group);
+	if (likely(ngroups >= 1 && ngroups <= 4) &&
+		decode_small(data + at, (int) ngroups, stored.weight, stored.negative, a))
+		return BJ_OK;
+
+	/* The server strips zeros at both ends, but a foreign writer might not. */
 	for (; ngroups > 0; ngroups--, at += sizeof(group), stored.weight--)
 	{
 		memcpy(&group, data + at, sizeof(group));
@@ -277,6 +324,54 @@ split_groups(UInt128 magnitude, int scale, int16 *groups, int *power)
 	return GROUPS_MAX - at;
 }
 
+/*
+ * Writes a in canonical form, if it has at most 15 digits and stands near the
+ * point, as nearly all amounts do; else returns false.
+ */
+static inline bool
+write_small(Decimal a, char *buffer)
+{
+	int16		groups[2 * GROUPS_MAX] = {0};
+	int			at = GROUPS_MAX;
+	bool		negative = a.coefficient < 0;
+	uint64		magnitude;
+	int			weight;
+	int			size;
+	uint16		header;
+
+	if (a.coefficient == 0 || a.scale < 0 || a.scale > SHORT_SCALE_MAX ||
+		bj_magnitude(a.coefficient) >= UINT64CONST(1000000000000000))
+		return false;
+
+	magnitude = (uint64) bj_magnitude(a.coefficient);
+	for (; a.scale > 0 && magnitude % 10 == 0; a.scale--)
+		magnitude /= 10;
+
+	/* 15 digits, and zeros that fill the last group: no more than 18 */
+	weight = -((a.scale + NBASE_DIGITS - 1) / NBASE_DIGITS);
+	magnitude *= (uint64) bj_power_of_ten[-weight * NBASE_DIGITS - a.scale];
+	for (; magnitude % NBASE == 0; weight++)
+		magnitude /= NBASE;
+	for (; magnitude != 0; weight++)
+	{
+		groups[--at] = magnitude % NBASE;
+		magnitude /= NBASE;
+	}
+	weight--;
+
+	header = HEADER_SHORT | (negative ? SHORT_NEGATIVE : 0) |
+		(a.scale << SHORT_SCALE_SHIFT) |
+		(weight < 0 ? SHORT_WEIGHT_SIGN : 0) | (weight & SHORT_WEIGHT_MASK);
+	memcpy(buffer + VARHDRSZ, &header, sizeof(header));
+
+	/* A copy of constant length is no call; what is too much is not in size. */
+	memcpy(buffer + VARHDRSZ + sizeof(header), groups + at,
+		   GROUPS_MAX * sizeof(int16));
+	size = VARHDRSZ + sizeof(header) + (GROUPS_MAX - at) * sizeof(int16);
+	SET_VARSIZE(buffer, size);
+	return true;
+}
+
 /* Writes a with the display scale; returns the size in bytes. */
 static Size
 write_stored(Decimal a, int display_scale, char *buffer)
@@ -330,6 +425,8 @@ write_stored(Decimal a, int display_scale, char *buffer)
 Datum
 bj_numeric_write(Decimal a, char *buffer)
 {
+	if (likely(write_small(a, buffer)))
+		return PointerGetDatum(buffer);
 	a = bj_decimal_normalize(a);
 	write_stored(a, Max(a.scale, 0), buffer);
 	return PointerGetDatum(buffer);
@@ -340,6 +437,8 @@ bj_numeric_make(Decimal a, int32 min_scale)
 {
 	char	   *buffer = palloc(BJ_NUMERIC_SIZE);
 
+	if (min_scale <= 0)
+		return bj_numeric_write(a, buffer);
 	a = bj_decimal_normalize(a);
 	write_stored(a, Max(Max(a.scale, min_scale), 0), buffer);
 	return PointerGetDatum(buffer);

@@ -490,6 +490,15 @@ bj_decimal_divide(Decimal a, Decimal b, int32_t scale, Rounding rounding,
 						  scale, rounding, quotient);
 }
 
+/* a is not 0 */
+static int
+trailing_zero_bits(UInt128 a)
+{
+	if ((uint64_t) a != 0)
+		return __builtin_ctzll((uint64_t) a);
+	return 64 + __builtin_ctzll((uint64_t) (a >> 64));
+}
+
 /*
  * The divisor without its factors 2 and 5.  *places: so many places make
  * n / divisor whole, if the rest divides n.
@@ -497,14 +506,10 @@ bj_decimal_divide(Decimal a, Decimal b, int32_t scale, Rounding rounding,
 static UInt128
 split_divisor(UInt128 divisor, int32_t *places)
 {
-	int32_t		twos = 0;
+	int32_t		twos = trailing_zero_bits(divisor);
 	int32_t		fives = 0;
 
-	while ((divisor & 1) == 0)
-	{
-		divisor >>= 1;
-		twos++;
-	}
+	divisor >>= twos;
 	while (last_digit(divisor) == 5)
 	{
 		divisor /= 5;
@@ -546,10 +551,11 @@ bj_decimal_multiply_divide(Decimal a, Decimal b, Decimal c, int32_t scale,
 		return BJ_BAD_SCALE;
 
 	/* Per 1, 1000 or a million: only the point moves. */
-	rest = split_divisor(divisor, &places);
+	places = trailing_zero_bits(divisor);
 	if (places <= BJ_DECIMAL_DIGITS && divisor == bj_power_of_ten[places])
 		return settle(negative, product, product_scale + places, result);
 
+	rest = split_divisor(divisor, &places);
 	(void) bj_wide_divide(product, rest, &remainder);
 	if (remainder != 0)
 		return divide_rounded(negative, product, product_scale, divisor,

@@ -179,6 +179,11 @@ bj_wide_divide(Wide a, UInt128 divisor, UInt128 *remainder)
 
 	if (a.high == 0)
 	{
+		if (a.low <= UINT64_MAX && divisor <= UINT64_MAX)
+		{
+			*remainder = (uint64_t) a.low % (uint64_t) divisor;
+			return (Wide) {0, (uint64_t) a.low / (uint64_t) divisor};
+		}
 		*remainder = a.low % divisor;
 		return (Wide) {0, a.low / divisor};
 	}
