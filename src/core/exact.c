@@ -245,6 +245,11 @@ bj_exact_add_wide(const Exact *a, const Exact *b, Exact *sum)
 
 	widen(a, &x);
 	widen(b, &y);
+	if (limbs_are_zero(x.limb) || limbs_are_zero(y.limb))
+	{
+		*sum = limbs_are_zero(y.limb) ? x : y;
+		return BJ_OK;
+	}
 	if (!align(&x, &y))
 		return BJ_OUT_OF_RANGE;
 	if (x.negative == y.negative)
@@ -433,6 +438,12 @@ bj_exact_get_wide(const Exact *a, Decimal *value)
 
 	x = *a;
 	strip(&x);
+	if (x.scale < BJ_MIN_SCALE)
+	{
+		if (!limbs_raise(x.limb, BJ_MIN_SCALE - x.scale))
+			return BJ_OUT_OF_RANGE;
+		x.scale = BJ_MIN_SCALE;
+	}
 	for (int i = 2; i < LIMBS; i++)
 	{
 		if (x.limb[i] != 0)
@@ -440,7 +451,7 @@ bj_exact_get_wide(const Exact *a, Decimal *value)
 	}
 	coefficient = (UInt128) x.limb[1] << 64 | x.limb[0];
 	if (coefficient > (UInt128) BJ_DECIMAL_MAX ||
-		x.scale < BJ_MIN_SCALE || x.scale > BJ_MAX_SCALE)
+		x.scale > BJ_MAX_SCALE)
 		return BJ_OUT_OF_RANGE;
 	value->coefficient = x.negative ? -(Int128) coefficient
 		: (Int128) coefficient;

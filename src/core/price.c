@@ -4,6 +4,10 @@
  */
 #include "core/price.h"
 
+#include <string.h>
+
+#include "core/currency.h"
+
 #define MAX_CHARGE_SCALE 30
 
 static bool
@@ -84,6 +88,11 @@ bj_price_check(const Price *price, PriceFault *fault)
 						"must be a whole number from 0 to 30");
 	if (bj_decimal_sign(price->step) < 0)
 		return fault_at(fault, "rounding.step", -1, "must be above zero");
+
+	if (price->currency[0] != '\0' &&
+		bj_currency_find(price->currency, strlen(price->currency)) == NULL)
+		return fault_at(fault, "currency", -1,
+						"must be a currency code of ISO 4217");
 
 	/*
 	 * Rows rounded one by one do not sum to f of the total, so that a price
