@@ -31,6 +31,7 @@
 typedef enum KeyKind
 {
 	KEY_NUMBER,					/* Decimal */
+	KEY_STEP,					/* Decimal whose zero means that none is given */
 	KEY_BOUND,					/* PriceTier.up_to and .open */
 	KEY_WORD,					/* an enum of int's size */
 	KEY_SWITCH,					/* bool, by two words */
@@ -145,7 +146,7 @@ StaticAssertDecl(lengthof(price_keys) <= 32, "too many keys");
 static const Key rounding_keys[] = {
 	{"stage", ALL_MODELS, 0, KEY_WORD, IN_PRICE(stage), stage_words},
 	{"mode", ALL_MODELS, 0, KEY_MODE, IN_PRICE(mode)},
-	{"step", ALL_MODELS, 0, KEY_NUMBER, IN_PRICE(step)},
+	{"step", ALL_MODELS, 0, KEY_STEP, IN_PRICE(step)},
 	{NULL}
 };
 
@@ -320,6 +321,17 @@ read_number(Reader *reader, const char *path, const JsonbValue *value,
 }
 
 static bool
+read_step(Reader *reader, const char *path, const JsonbValue *value,
+		  Decimal *step)
+{
+	if (!read_number(reader, path, value, step))
+		return false;
+	if (bj_decimal_sign(*step) <= 0)
+		return refuse_value(reader, path, "above zero", value, NULL);
+	return true;
+}
+
+static bool
 read_count(Reader *reader, const char *path, const JsonbValue *value,
 		   int32 *count)
 {
@@ -461,6 +473,8 @@ read_value(Reader *reader, const Key *key, const char *path,
 	{
 		case KEY_NUMBER:
 			return read_number(reader, path, value, (Decimal *) field);
+		case KEY_STEP:
+			return read_step(reader, path, value, (Decimal *) field);
 		case KEY_BOUND:
 			return read_bound(reader, path, value, (PriceTier *) target);
 		case KEY_WORD:
@@ -597,6 +611,32 @@ read_model(Reader *reader, JsonbContainer *object)
 	return word;
 }
 
+/* ", found 4" for a number that bj_price_check() refused, else nothing */
+static char *
+found_at(const Price *price, const PriceFault *fault)
+{
+	const Key  *key = price_keys;
+	const Decimal *number = NULL;
+	char		text[BJ_DECIMAL_TEXT_SIZE];
+
+	if (fault->tier >= 0 && !price->tiers[fault->tier].open)
+		number = &price->tiers[fault->tier].up_to;
+	for (; fault->tier < 0 && key->name != NULL; key++)
+	{
+		if (strcmp(key->name, fault->key) != 0)
+			continue;
+		if (key->kind == KEY_COUNT)
+			return psprintf(", found %d",
+							*(const int32 *) ((const char *) price + key->offset));
+		if (key->kind == KEY_NUMBER)
+			number = (const Decimal *) ((const char *) price + key->offset);
+	}
+	if (number == NULL)
+		return pstrdup("");
+	bj_decimal_format(*number, text);
+	return psprintf(", found %s", text);
+}
+
 static bool
 check_price(Reader *reader)
 {
@@ -607,8 +647,9 @@ check_price(Reader *reader)
 		return true;
 	path = fault.tier < 0 ? pstrdup(fault.key)
 		: psprintf("tiers[%d].%s", fault.tier, fault.key);
-	return refuse(reader, psprintf("price key \"%s\" %s", path,
-								   fault.problem), NULL);
+	return refuse(reader, psprintf("price key \"%s\" %s%s", path,
+								   fault.problem,
+								   found_at(reader->price, &fault)), NULL);
 }
 
 bool

@@ -49,7 +49,7 @@ check_tiers(const Price *price, PriceFault *fault)
 							"is null, which only the last tier may be");
 		if (!tier->open && last)
 			return fault_at(fault, "up_to", i,
-							"must be null in the last tier, so that no quantity is without a price");
+							"must be null in the last tier, or some quantity would have no price");
 		if (tier->open)
 			continue;
 		if (i == 0 && bj_decimal_sign(tier->up_to) <= 0)
