@@ -97,27 +97,34 @@ billadj_rate(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(bj_numeric_make(amount, 0));
 }
 
-/* billadj.rate_steps(price jsonb, quantity numeric, before numeric) */
-PG_FUNCTION_INFO_V1(billadj_rate_steps);
+/* billadj.rate_between(price jsonb, before numeric, after numeric) */
+PG_FUNCTION_INFO_V1(billadj_rate_between);
 Datum
-billadj_rate_steps(PG_FUNCTION_ARGS)
+billadj_rate_between(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	const Price *price;
-	RateStep   *steps;
-	int32		max_steps;
-	int32		nsteps;
+	Decimal		amount;
 
-	InitMaterializedSRF(fcinfo, 0);
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		return (Datum) 0;
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
 
 	price = getarg_price(fcinfo, 0);
-	max_steps = Max(price->ntiers, 1);
-	steps = palloc(max_steps * sizeof(RateStep));
-	bj_check(bj_rate_row_steps(price, getarg_position(fcinfo, 2),
-							   getarg_decimal(fcinfo, 1), steps, max_steps,
-							   &nsteps));
+	bj_check(bj_rate_between(price, getarg_position(fcinfo, 1),
+							 getarg_position(fcinfo, 2), &amount));
+	PG_RETURN_DATUM(bj_numeric_make(amount, 0));
+}
+
+/* The most steps that a price can have, and room for them. */
+static RateStep *
+make_steps(const Price *price, int32 *max_steps)
+{
+	*max_steps = Max(price->ntiers, 1);
+	return palloc(*max_steps * sizeof(RateStep));
+}
+
+static void
+return_steps(ReturnSetInfo *rsinfo, const RateStep *steps, int32 nsteps)
+{
 	for (int i = 0; i < nsteps; i++)
 	{
 		Datum		values[5] = {
@@ -132,6 +139,51 @@ billadj_rate_steps(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
 							 nulls);
 	}
+}
+
+/* billadj.rate_steps(price jsonb, quantity numeric, before numeric) */
+PG_FUNCTION_INFO_V1(billadj_rate_steps);
+Datum
+billadj_rate_steps(PG_FUNCTION_ARGS)
+{
+	const Price *price;
+	RateStep   *steps;
+	int32		max_steps;
+	int32		nsteps;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		return (Datum) 0;
+
+	price = getarg_price(fcinfo, 0);
+	steps = make_steps(price, &max_steps);
+	bj_check(bj_rate_row_steps(price, getarg_position(fcinfo, 2),
+							   getarg_decimal(fcinfo, 1), steps, max_steps,
+							   &nsteps));
+	return_steps((ReturnSetInfo *) fcinfo->resultinfo, steps, nsteps);
+	return (Datum) 0;
+}
+
+/* billadj.rate_between_steps(price jsonb, before numeric, after numeric) */
+PG_FUNCTION_INFO_V1(billadj_rate_between_steps);
+Datum
+billadj_rate_between_steps(PG_FUNCTION_ARGS)
+{
+	const Price *price;
+	RateStep   *steps;
+	int32		max_steps;
+	int32		nsteps;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(0))
+		return (Datum) 0;
+
+	price = getarg_price(fcinfo, 0);
+	steps = make_steps(price, &max_steps);
+	bj_check(bj_rate_steps(price, getarg_position(fcinfo, 1),
+						   getarg_position(fcinfo, 2), steps, max_steps,
+						   &nsteps));
+	return_steps((ReturnSetInfo *) fcinfo->resultinfo, steps, nsteps);
 	return (Datum) 0;
 }
 

@@ -1,0 +1,250 @@
+-- ---- explain: why an amount is what it is, and the same amount again ----
+
+-- Shares of one usage row whose price rounds at the row.
+CREATE FUNCTION billadj.share_residual(exact numeric[], step numeric, mode text)
+RETURNS numeric[]
+AS 'MODULE_PATHNAME', 'billadj_share_residual'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION billadj.share_residual(numeric[], numeric, text)
+    IS 'exact amounts rounded to a step so that they sum to their rounded total';
+
+-- What the columns and the basis of a charge say about its two totals.  The
+-- rules are those of the ledger:
+--   a linear price rates the quantity by itself, whatever its sign;
+--   any other charges f(after) - f(before);
+--   a position row posts that difference minus the one its transaction had
+--   booked from the total it assumed;
+--   a period without rows costs nothing, not even f(0).
+CREATE FUNCTION billadj.charge_totals(explanation jsonb)
+RETURNS TABLE (part text, sign integer, price jsonb, before numeric, after numeric)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH charge AS (
+        SELECT e.explanation#>'{price,document}' AS document,
+               (e.explanation#>>'{price,linear}')::boolean AS linear,
+               e.explanation->>'cause' = 'position' AS is_position,
+               (e.explanation->>'quantity')::numeric AS quantity,
+               (e.explanation->>'quantity_before')::numeric AS before,
+               e.explanation->'basis' AS basis
+          FROM (VALUES (explanation)) AS e(explanation)
+    )
+    SELECT 'amount', 1, c.document || '{"negative": "credit"}', NULL, c.quantity
+      FROM charge c
+     WHERE c.linear AND NOT c.is_position
+    UNION ALL
+    SELECT 'amount', 1, c.document, c.before,
+           CASE WHEN (c.basis->>'rows_after')::bigint = 0 THEN NULL ELSE coalesce(c.before, 0) + c.quantity END
+      FROM charge c
+     WHERE NOT c.linear AND NOT c.is_position
+    UNION ALL
+    SELECT 'due', 1, c.document, c.before,
+           CASE WHEN (c.basis->>'rows_after')::bigint = 0 THEN NULL
+                ELSE coalesce(c.before, 0) + (c.basis->>'quantity')::numeric END
+      FROM charge c
+     WHERE c.is_position
+    UNION ALL
+    SELECT 'booked', -1, c.document, (c.basis->>'assumed_before')::numeric,
+           CASE WHEN (c.basis->>'assumed_rows_after')::bigint = 0 THEN NULL
+                ELSE coalesce((c.basis->>'assumed_before')::numeric, 0) + (c.basis->>'quantity')::numeric END
+      FROM charge c
+     WHERE c.is_position
+$$;
+COMMENT ON FUNCTION billadj.charge_totals(jsonb)
+    IS 'the totals between which the price of an explained charge is taken; before or after NULL: nothing charged';
+
+CREATE FUNCTION billadj.replay(explanation jsonb)
+RETURNS numeric
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    basis  jsonb := explanation->'basis';
+    exact  numeric;
+    shares numeric[];
+    place  integer;
+BEGIN
+    IF jsonb_typeof(explanation#>'{price,document}') IS DISTINCT FROM 'object' THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'explanation names no price to compute from',
+            DETAIL = 'A charge that was not rated, such as a correction, has no price.',
+            HINT = 'Give the result of billadj.explain_charge() of a rated charge.';
+    END IF;
+    exact := (SELECT sum(t.sign * billadj.rate_between(t.price, t.before, t.after))
+                FROM billadj.charge_totals(explanation) t);
+    IF jsonb_typeof(basis->'row_exact') IS DISTINCT FROM 'array' THEN
+        RETURN billadj.exact(exact);
+    END IF;
+
+    -- An update's quantity is a difference, its amounts are those of the whole
+    -- row: only a first charge can be computed from the price again.
+    SELECT array_agg(CASE WHEN m.value->>'measure' = explanation#>>'{source,measure}' AND NOT basis ? 'was' THEN exact
+                          ELSE (m.value->>'amount')::numeric END ORDER BY m.ordinality),
+           min(m.ordinality) FILTER (WHERE m.value->>'measure' = explanation#>>'{source,measure}')
+      INTO shares, place
+      FROM jsonb_array_elements(basis->'row_exact') WITH ORDINALITY m;
+    shares := billadj.share_residual(shares, (basis->>'step')::numeric, basis->>'mode');
+    RETURN billadj.exact(coalesce(shares[place], 0) - coalesce((basis->>'was')::numeric, 0));
+END $$;
+COMMENT ON FUNCTION billadj.replay(jsonb)
+    IS 'the amount of an explained charge, computed again from the explanation alone';
+
+CREATE FUNCTION billadj.explain_charge(charge_id bigint)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE STRICT
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+AS $$
+#variable_conflict use_column
+DECLARE
+    wanted  bigint := $1;
+    booked  record;
+    priced  jsonb;
+    explained jsonb;
+BEGIN
+    SELECT c.*, a.schema_name, a.relation_name
+      INTO booked
+      FROM billadj.charge c
+      LEFT JOIN billadj.attachment a ON a.attachment_id = c.attachment_id
+     WHERE c.charge_id = wanted;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'UB019', MESSAGE = format('charge %s does not exist', wanted),
+            HINT = 'Look for it with SELECT charge_id FROM billadj.charge.';
+    END IF;
+
+    SELECT jsonb_build_object(
+               'price_id', p.price_id,
+               'rate_card', k.code,
+               'contract_of', k.account,
+               'valid', jsonb_build_object('from', lower(p.valid), 'to', upper(p.valid)),
+               'created_at', p.created_at,
+               'created_by', p.created_by,
+               'linear', p.linear,
+               'document', p.terms || coalesce(
+                   (SELECT jsonb_build_object('tiers', jsonb_agg(
+                               jsonb_build_object('up_to', t.up_to)
+                               || jsonb_strip_nulls(jsonb_build_object('unit_amount', t.unit_amount, 'rate', t.rate,
+                                                                       'flat_amount', t.flat_amount))
+                               ORDER BY t.tier))
+                      FROM billadj.price_tier t
+                     WHERE t.price_id = p.price_id
+                    HAVING count(*) > 0), '{}'))
+      INTO priced
+      FROM billadj.price p
+      JOIN billadj.rate_card k ON k.rate_card_id = p.rate_card_id
+     WHERE p.price_id = booked.price_id;
+
+    explained := jsonb_build_object(
+        'charge_id', booked.charge_id,
+        'account', booked.account,
+        'meter', booked.meter,
+        'period_start', booked.period_start,
+        'posted_period_start', booked.posted_period_start,
+        'occurred_at', booked.occurred_at,
+        'cause', booked.cause,
+        'booked', jsonb_build_object('at', booked.created_at, 'by', booked.created_by),
+        'source', jsonb_build_object(
+            'attachment_id', booked.attachment_id,
+            'relation', quote_ident(booked.schema_name) || '.' || quote_ident(booked.relation_name),
+            'event_key', booked.event_key,
+            'measure', booked.measure),
+        'price', priced,
+        'quantity', booked.quantity,
+        'quantity_before', booked.quantity_before,
+        'quantity_after', CASE WHEN (priced->>'linear')::boolean THEN NULL
+                               WHEN booked.cause = 'position'
+                               THEN coalesce(booked.quantity_before, 0) + (booked.basis->>'quantity')::numeric
+                               ELSE coalesce(booked.quantity_before, 0) + booked.quantity END,
+        'row_count', booked.row_count,
+        'basis', booked.basis,
+        'amount', booked.amount,
+        'currency', booked.currency,
+        'rounding', jsonb_build_object(
+            'stage', coalesce(priced#>'{document,rounding,stage}', '"line"'),
+            'mode', coalesce(priced#>'{document,rounding,mode}', '"half_up"'),
+            'step', coalesce(priced#>'{document,rounding,step}', booked.basis->'step')));
+    IF priced IS NULL THEN
+        RETURN explained;
+    END IF;
+
+    explained := explained || jsonb_build_object('steps', (
+        SELECT jsonb_agg(jsonb_build_object('part', t.part, 'tier', s.tier, 'quantity', t.sign * s.quantity,
+                                            'unit_amount', s.unit_amount, 'flat_amount', t.sign * s.flat_amount,
+                                            'amount', t.sign * s.amount)
+                         ORDER BY t.sign DESC, s.tier)
+          FROM billadj.charge_totals(explained) t,
+               billadj.rate_between_steps(t.price, t.before, t.after) s));
+    IF (priced->>'linear')::boolean THEN
+        RETURN explained || '{"position": null}';
+    END IF;
+
+    -- Whether another session was faster is only known at commit.
+    RETURN explained || jsonb_build_object('position', (
+        SELECT jsonb_build_object(
+                   'rows', count(*),
+                   'amount', coalesce(sum(c.amount), 0),
+                   'latest', coalesce(jsonb_agg(jsonb_build_object('charge_id', c.charge_id, 'amount', c.amount)
+                                                ORDER BY c.charge_id DESC) FILTER (WHERE c.newest <= 10), '[]'),
+                   'note', 'quantity_before is what the transaction of this charge knew; '
+                           || 'the charges of this account, meter, period and price are exact together with these position rows')
+          FROM (SELECT p.charge_id, p.amount, row_number() OVER (ORDER BY p.charge_id DESC) AS newest
+                  FROM billadj.charge p
+                 WHERE p.account = booked.account
+                   AND p.meter = booked.meter
+                   AND p.period_start = booked.period_start
+                   AND p.price_id = booked.price_id
+                   AND p.cause = 'position') c));
+END $$;
+COMMENT ON FUNCTION billadj.explain_charge(bigint)
+    IS 'source, price, totals and tiers behind the amount of a charge; all that replay() needs';
+
+-- The triggers on the table say which attachment is its own: their first
+-- argument is the number.  A table that was detached is found by its label.
+CREATE FUNCTION billadj.explain_usage(relation regclass, event_key text)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE STRICT
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+AS $$
+DECLARE
+    attachment_ids bigint[];
+BEGIN
+    attachment_ids := ARRAY(
+        SELECT split_part(encode(t.tgargs, 'escape'), '\000', 1)::bigint
+          FROM pg_trigger t
+          JOIN pg_proc f ON f.oid = t.tgfoid
+         WHERE t.tgrelid = explain_usage.relation
+           AND f.pronamespace = 'billadj'::regnamespace
+           AND encode(t.tgargs, 'escape') ~ '^[0-9]+\\000'
+        UNION
+        SELECT a.attachment_id
+          FROM billadj.attachment a
+          JOIN pg_class r ON r.oid = explain_usage.relation AND r.relname = a.relation_name
+          JOIN pg_namespace n ON n.oid = r.relnamespace AND n.nspname = a.schema_name);
+
+    RETURN jsonb_build_object(
+        'relation', explain_usage.relation::text,
+        'event_key', explain_usage.event_key,
+        'amount', coalesce((SELECT jsonb_object_agg(s.currency, s.amount)
+                              FROM (SELECT c.currency, sum(c.amount) AS amount
+                                      FROM billadj.charge c
+                                     WHERE c.attachment_id = ANY (attachment_ids)
+                                       AND c.event_key = explain_usage.event_key
+                                     GROUP BY c.currency) s), '{}'),
+        'charges', coalesce((SELECT jsonb_agg(billadj.explain_charge(c.charge_id) ORDER BY c.charge_id)
+                               FROM billadj.charge c
+                              WHERE c.attachment_id = ANY (attachment_ids)
+                                AND c.event_key = explain_usage.event_key), '[]'),
+        'parked', coalesce((SELECT jsonb_agg(jsonb_build_object(
+                                       'measure', u.measure, 'sqlstate', u.sqlstate, 'message', u.message, 'hint', u.hint,
+                                       'parked_at', u.parked_at, 'resolved_at', u.resolved_at, 'resolution', u.resolution)
+                                       ORDER BY u.parked_at, u.measure)
+                              FROM billadj.parked_usage u
+                             WHERE u.attachment_id = ANY (attachment_ids)
+                               AND u.event_key = explain_usage.event_key), '[]'));
+END $$;
+COMMENT ON FUNCTION billadj.explain_usage(regclass, text)
+    IS 'every charge of a usage row, explained, their sum a currency, and what of it is parked';
+
+REVOKE ALL ON FUNCTION billadj.explain_charge(bigint), billadj.explain_usage(regclass, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.explain_charge(bigint), billadj.explain_usage(regclass, text)
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
