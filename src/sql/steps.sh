@@ -21,11 +21,8 @@ SELECT s.name, s.body
 SQL
 for file in "$@"; do
 	base=$(basename "$file" .sql)
-	number=${base%%_*}
-	# "008" is no octal number here
-	number=$(expr "$number" + 0)
 	newest=$((newest + 1))
-	if [ "$number" -ne "$newest" ]; then
+	if [ "${base%%_*}" != "$(printf %03d "$newest")" ]; then
 		echo "steps.sh: $file should be step $newest" >&2
 		exit 1
 	fi
@@ -35,7 +32,7 @@ for file in "$@"; do
 		exit 1
 	fi
 	[ "$newest" -eq 1 ] || echo "       ,"
-	printf "       (%d, '%s', \$%s\$" "$number" "${base#*_}" "$tag"
+	printf "       (%d, '%s', \$%s\$" "$newest" "${base#*_}" "$tag"
 	cat "$file"
 	printf '$%s$)\n' "$tag"
 done
