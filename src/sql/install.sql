@@ -89,13 +89,14 @@ WITH RECURSIVE part(oid) AS (
     SELECT v.table_name, 'billadj_append_only', 'BEFORE', v.events, 'STATEMENT', 'append_only_trigger'
       FROM (VALUES ('rate_card', 'DELETE OR TRUNCATE'), ('price', 'DELETE OR TRUNCATE'),
                    ('price_tier', 'UPDATE OR DELETE OR TRUNCATE'), ('tier_total', 'TRUNCATE'),
-                   ('charge', 'UPDATE OR DELETE OR TRUNCATE')) AS v(table_name, events)
+                   ('charge', 'UPDATE OR DELETE OR TRUNCATE'),
+                   ('charge_default', 'UPDATE OR DELETE OR TRUNCATE')) AS v(table_name, events)
     UNION ALL
     -- The triggers of a partitioned table do not fire for statements that name
     -- one of its partitions.
     SELECT c.relname, 'billadj_append_only', 'BEFORE', 'UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'append_only_trigger'
       FROM part p JOIN pg_class c ON c.oid = p.oid
-     WHERE c.relispartition AND c.relnamespace = 'billadj'::regnamespace
+     WHERE c.relispartition AND c.relnamespace = 'billadj'::regnamespace AND c.relname <> 'charge_default'
     UNION ALL
     SELECT 'price', 'billadj_price_update', 'BEFORE', 'UPDATE', 'ROW', 'price_update_trigger'
 )

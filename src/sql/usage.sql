@@ -18,10 +18,14 @@ COMMENT ON FUNCTION billadj.charge_month(timestamptz) IS 'the partition of billa
 REVOKE ALL ON FUNCTION billadj.charge_month(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.charge_month(timestamptz) TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
 
+-- Bounds are read from their text: ISO and UTC, as an abbreviation like IST would
+-- be read as another zone.
 CREATE FUNCTION billadj.charge_partitions()
 RETURNS TABLE (relation oid, name text, from_at timestamptz, to_at timestamptz, is_default boolean)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO'
+SET timezone = 'UTC'
 AS $function$
 SELECT c.oid, c.relname::text,
        coalesce((regexp_match(b.bound, $$FROM \('([^']+)'\)$$))[1]::timestamptz, '-infinity'),
@@ -70,6 +74,8 @@ CREATE FUNCTION billadj.make_month(name text, from_at timestamptz, to_at timesta
 RETURNS TABLE (action text, object text, sql text, done boolean)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO'
+SET timezone = 'UTC'
 AS $function$
 DECLARE
     wanted  record;
@@ -152,6 +158,8 @@ CREATE FUNCTION billadj.maintain(months_ahead integer DEFAULT 3, dry_run boolean
 RETURNS TABLE (action text, object text, sql text, done boolean)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO'
+SET timezone = 'UTC'
 SET lock_timeout = '5s'
 AS $function$
 DECLARE

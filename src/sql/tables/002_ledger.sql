@@ -182,7 +182,7 @@ COMMENT ON COLUMN billadj.backfill_progress.updated_at IS 'when the last batch w
 COMMENT ON COLUMN billadj.backfill_progress.finished_at IS 'when the pass ended; NULL: it has not';
 COMMENT ON COLUMN billadj.backfill_progress.created_by IS 'the login that began it';
 
-GRANT SELECT ON billadj.attachment, billadj.charge, billadj.tier_total, billadj.meter_total, billadj.parked_usage,
+GRANT SELECT ON billadj.attachment, billadj.charge, billadj.charge_default, billadj.tier_total, billadj.meter_total, billadj.parked_usage,
       billadj.backfill_progress
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
 GRANT INSERT ON billadj.attachment TO billadj_admin;
