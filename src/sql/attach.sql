@@ -52,6 +52,7 @@ DECLARE
     col    record;
     keys   text[] := '{int2,int4,int8,numeric,uuid,text,varchar,bpchar,name}';
     wanted text[];
+    remedy text;
 BEGIN
     SELECT a.attname, a.attgenerated, t.typname, t.typtype, n.nspname, format_type(a.atttypid, a.atttypmod) AS type,
            coalesce(c.collisdeterministic, true) AS deterministic
@@ -77,23 +78,24 @@ BEGIN
               WHEN 'time' THEN '{timestamptz,timestamp,date}'::text[]
               WHEN 'quantity' THEN '{int2,int4,int8,numeric}'::text[]
               END;
+    -- Only casts that a generated column may use.
+    remedy := CASE WHEN role = 'quantity' AND col.typname IN ('float4', 'float8') THEN format('numeric GENERATED ALWAYS AS (%I::numeric)', name)
+                   WHEN role IN ('account', 'event key', 'meter') AND col.typname = 'citext' THEN format('text GENERATED ALWAYS AS (lower(%I::text))', name)
+                   WHEN role = 'meter' AND col.typname IN ('int2', 'int4', 'int8', 'uuid', 'bool') OR role = 'account' AND col.typname = 'bool'
+                   THEN format('text GENERATED ALWAYS AS (%I::text)', name) END;
     IF NOT (col.nspname = 'pg_catalog' AND col.typname = ANY (wanted) OR role = 'meter' AND col.typtype = 'e') THEN
         RAISE EXCEPTION 'column % of table % cannot be the %: its type is %', quote_ident(name), relation, role, col.type
             USING ERRCODE = 'UB013',
                   DETAIL = format('Types that can: %s%s, and domains over these.', array_to_string(wanted, ', '),
                                   CASE WHEN role = 'meter' THEN ', enums' ELSE '' END),
-                  HINT = format('Attach an exact column, for instance: ALTER TABLE %s ADD %I %s GENERATED ALWAYS AS (%s) STORED;',
-                                relation, name || '_exact',
-                                CASE role WHEN 'quantity' THEN 'numeric' WHEN 'time' THEN 'timestamp' ELSE 'text' END,
-                                CASE WHEN role = 'quantity' THEN format('%I::numeric', name)
-                                     WHEN role = 'time' THEN format('%I::timestamp', name)
-                                     WHEN col.typname = 'citext' THEN format('lower(%I::text)', name)
-                                     ELSE format('%I::text', name) END);
+                  HINT = CASE WHEN remedy IS NULL THEN 'Name a column of one of these types, or add one that holds the value in such a type.'
+                              ELSE format('Attach an exact column, for instance: ALTER TABLE %s ADD %I %s STORED;',
+                                          relation, name || '_exact', remedy) END;
     ELSIF NOT col.deterministic THEN
         RAISE EXCEPTION 'column % of table % cannot be the %: its collation is not deterministic', quote_ident(name), relation, role
             USING ERRCODE = 'UB013',
                   DETAIL = 'Two spellings of one key would be two keys.',
-                  HINT = format('Attach a column with a deterministic collation, for instance: ALTER TABLE %s ADD %I text COLLATE "C" GENERATED ALWAYS AS (lower(%I COLLATE "C")) STORED;',
+                  HINT = format('Attach a column with a deterministic collation, for instance: ALTER TABLE %s ADD %I text COLLATE "C" GENERATED ALWAYS AS (lower(%I)) STORED;',
                                 relation, name || '_exact', name);
     ELSIF col.attgenerated NOT IN ('', 's') THEN
         RAISE EXCEPTION 'column % of table % cannot be the %: it is generated when it is read', quote_ident(name), relation, role
