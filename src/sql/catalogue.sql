@@ -1,9 +1,10 @@
 
 -- catalogue: rate cards as documents
 
--- A document fault, always with the path of the key.
+-- A document fault, always with the path of the key.  Not immutable: the planner
+-- would raise it ahead of time where the arguments are constants.
 CREATE FUNCTION billadj.refuse_document(path text, problem text, hint text) RETURNS void
-LANGUAGE plpgsql IMMUTABLE
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
@@ -36,7 +37,7 @@ REVOKE ALL ON FUNCTION billadj.price_normal(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.price_normal(jsonb) TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
 
 CREATE FUNCTION billadj.check_card(doc jsonb) RETURNS void
-LANGUAGE plpgsql IMMUTABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
@@ -78,7 +79,7 @@ GRANT EXECUTE ON FUNCTION billadj.check_card(jsonb) TO billadj_admin, billadj_op
 
 -- Everything is checked before anything is written.
 CREATE FUNCTION billadj.card_prices(doc jsonb) RETURNS TABLE (meter text, terms jsonb, tiers jsonb, linear boolean)
-LANGUAGE plpgsql IMMUTABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
