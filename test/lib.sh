@@ -269,8 +269,8 @@ count_pattern()
 count_stage()
 {
 	case $1 in
-		unit | pgtap | tap) count_prove "$2" "$3" ;;
-		regress | isolation) count_regress "$2" "$3" ;;
+		unit | pgtap | tap | race) count_prove "$2" "$3" ;;
+		regress | isolation | valgrind) count_regress "$2" "$3" ;;
 		fuzz) count_pattern '^stat::number_of_executed_units' "$2" "$3" ;;
 		*) count_pattern '^ok: ' "$2" "$3" ;;
 	esac
@@ -356,6 +356,110 @@ summary()
 		"$work/log/results"
 }
 
+# ---- the whole of a run: test/run and test/long ----
+#
+# The caller sets all_stages (in their order), beside (those of them that need
+# no server, run beside the others) and packages.
+
+# Is there anything to run?
+has_files()
+{
+	case $1 in
+		tidy) set -- "$top/test/tidy.sh" ;;
+		unit) set -- "$top"/test/unit/test_*.c ;;
+		fuzz) set -- "$top"/test/fuzz/fuzz_*.c ;;
+		regress | valgrind) set -- "$top"/sql/*.sql ;;
+		pgtap) set -- "$top"/test/pgtap/*.sql ;;
+		isolation) set -- "$top"/test/isolation/specs/*.spec ;;
+		tap) set -- "$top"/test/t/*.pl ;;
+		oracle) set -- "$top"/test/oracle/run_*.sql ;;
+		quickstart) set -- "$top/quickstart" ;;
+		race) set -- "$(race_files | head -n 1)" ;;
+	esac
+	[ -e "$1" ]
+}
+
+in_list() { case " $2 " in *" $1 "*) return 0 ;; esac; return 1; }
+
+# Sets stages.
+choose_stages()
+{
+	stages=
+	for stage in "$@"; do
+		in_list "$stage" "$all_stages" || die "no such stage: $stage (there are: $all_stages)"
+		if has_files "$stage"; then
+			stages="$stages $stage"
+		else
+			say "$me: nothing to run for stage $stage, skipped"
+		fi
+	done
+}
+
+kill_tree()
+{
+	# shellcheck disable=SC2013
+	for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do kill_tree "$child"; done
+	kill "$1" 2>/dev/null || true
+}
+
+finish()
+{
+	status=$?
+	trap - EXIT HUP INT TERM
+	for pid in ${background:-}; do kill_tree "$pid"; done
+	stop_cluster
+	remove_work "$status"
+	exit "$status"
+}
+
+# Whatever happens, the cluster is stopped and the work directory removed.
+begin_work()
+{
+	exec </dev/null
+	make_work "$1"
+	trap finish EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	clean_environment
+}
+
+run_stages()
+{
+	for stage in $stages; do
+		if in_list "$stage" "$beside"; then start_stage "$stage"; fi
+	done
+	for stage in $stages; do
+		if ! in_list "$stage" "$beside"; then run_stage "$stage"; fi
+	done
+	for stage in $stages; do
+		if in_list "$stage" "$beside"; then collect_stage "$stage"; fi
+	done
+	background=
+}
+
+stage_build() { build_and_install && say "ok: built with -Werror"; }
+
+# main [STAGE...]: all of them unless some are named
+main()
+{
+	# shellcheck disable=SC2086
+	[ $# -gt 0 ] || set -- $all_stages
+	choose_stages "$@"
+	begin_work test
+	# shellcheck disable=SC2086
+	need_packages $packages
+	make_server_copy
+	copy_source
+	cd "$work/src"
+	run_stage build
+	if [ "$(cat "$work/log/build.status")" -eq 0 ]; then
+		start_cluster
+		run_stages
+	fi
+	summary
+}
+
 # ---- stages that need a database prepared ----
 
 # pgTAP tests run in transactions of their own and leave nothing behind.
@@ -379,4 +483,11 @@ run_oracle()
 			-v cases="$1" -v seed="$2" -f "$file" || return 1
 		say "ok: $file, $1 cases, seed $2"
 	done
+}
+
+# Random sessions against one another: the drivers that do more when LONG is set.
+race_files()
+{
+	ls "$top"/test/long.d/*.pl 2>/dev/null || true
+	grep -ls 'ENV{LONG}' "$top"/test/t/*.pl || true
 }
