@@ -114,7 +114,7 @@ remove_work()
 	fi
 	cp "$work/data/server.log" "$work/log/" 2>/dev/null || true
 	find "${work:?}" -mindepth 1 -maxdepth 1 ! -name log -exec rm -rf {} +
-	say "$me: the logs are kept in $work/log" >&2
+	[ -n "${told:-}" ] || say "$me: the logs are kept in $work/log" >&2
 }
 
 # Nothing of the caller's surroundings may steer a server, psql or make.
@@ -350,10 +350,15 @@ explain_failure()
 summary()
 {
 	heading "summary (seconds, passed, failed)"
-	awk '{ printf "%-12s %5d %8d %8d%s\n", $1, $2, $3, $4, $4 ? "  FAILED" : ""
-		   passed += $3; failed += $4 }
-		 END { printf "%d passed, %d failed\n", passed, failed; exit failed > 0 }' \
-		"$work/log/results"
+	awk -v logs="$work/log" '
+		{ printf "%-12s %5d %8d %8d%s\n", $1, $2, $3, $4, $4 ? "  FAILED" : ""
+		  passed += $3; failed += $4 }
+		END {
+			if (failed)
+				print "the logs are kept in " logs
+			printf "%d passed, %d failed\n", passed, failed
+			exit failed > 0
+		}' "$work/log/results"
 }
 
 # ---- the whole of a run: test/run and test/long ----
@@ -457,6 +462,7 @@ main()
 		start_cluster
 		run_stages
 	fi
+	told=yes
 	summary
 }
 
