@@ -94,15 +94,15 @@ give_to_user()
 	[ "$(id -u)" -ne 0 ] || chown -R postgres: "$@"
 }
 
-# Sets work.  The socket's path must stay below 108 bytes, so a long TMPDIR is
-# not used.
+# Sets work.  The paths of sockets below it must stay under 108 bytes, so a long
+# TMPDIR is not used.
 make_work()
 {
 	base=${TMPDIR:-/tmp}
-	[ ${#base} -le 60 ] || base=/tmp
+	[ ${#base} -le 40 ] || base=/tmp
 	work=$(mktemp -d "$base/billadj-$1.XXXXXX")
 	chmod 755 "$work"
-	mkdir "$work/log"
+	mkdir "$work/log" "$work/tmp"
 }
 
 # remove_work STATUS: all of it, or all but the logs of a run that failed
@@ -124,8 +124,8 @@ clean_environment()
 		unset "$variable"
 	done
 	unset MAKEFLAGS MFLAGS MAKELEVEL CDPATH PERL5OPT PROVE_FLAGS PROVE_TESTS
-	HOME=$work LC_ALL=C.UTF-8 PSQL_HISTORY=/dev/null
-	export HOME LC_ALL PSQL_HISTORY
+	HOME=$work TMPDIR=$work/tmp LC_ALL=C.UTF-8 PSQL_HISTORY=/dev/null
+	export HOME TMPDIR LC_ALL PSQL_HISTORY
 	umask 022
 }
 
