@@ -1,7 +1,7 @@
--- Mend: price what was sold without a price, and retry.  A row of the host that
--- lacks its quantity is mended in the host, by an ordinary UPDATE.
+-- Mend: put a price on what was sold without one, and retry.  A row of the host
+-- that lacks its quantity is mended in the host, by an ordinary UPDATE.
 SELECT * FROM billadj.import_rate_card($$
-  {"code": "extras-2025", "currency": "EUR", "prices": [
+  {"code": "list-2025", "currency": "EUR", "prices": [
     {"meter": "sms", "model": "per_unit", "unit_amount": "0.05"},
     {"meter": "fax_pages", "model": "package", "size": 10, "package_amount": "1.00"}]}
   $$, '[2025-01-01,)');

@@ -4,5 +4,3 @@ SELECT c.customer_id, c.name, l.meter, l.quantity, billadj.round_money(l.amount,
  WHERE c.customer_id IN (1, 7)
    AND l.period_start = timestamp '2025-10-01' AT TIME ZONE c.time_zone
  ORDER BY c.customer_id, l.meter;
-SELECT count(*) AS rows_without_charge FROM billadj.rating_gap('shop.usage_event');
-SELECT severity, code, message FROM billadj.self_check();

@@ -25,12 +25,14 @@ sub play
 {
 	my ($sql) = @_;
 	my $out = '';
-	my $in = "\\set first postgres\n$sql\\echo :LAST_ERROR_SQLSTATE\n";
-	IPC::Run::run [ 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-P', 'footer=off' ],
+	my $in = "\\set first postgres\n\\set SHOW_CONTEXT never\n$sql\\echo :LAST_ERROR_SQLSTATE\n";
+	IPC::Run::run [ 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-t', '-x' ],
 	  '<', \$in, '>', \$out, '2>&1';
-	$out =~ s/^\s+\n//mg;
 	$out =~ s/(\w{5})\n\z// or die "no state: $out";
-	return ($out, $1);
+	my $state = $1;
+	$out =~ s/ +$//mg;
+	$out =~ s/\n+\z/\n/;
+	return ($out, $state);
 }
 
 $page =~ /^```sql setup\n(.*?)^```/ms or die 'no setup';
