@@ -97,7 +97,8 @@ billadj_round_step(PG_FUNCTION_ARGS)
 	Decimal		rounded;
 
 	bj_check(bj_decimal_round_step(amount, step, rounding, &rounded));
-	PG_RETURN_DATUM(bj_numeric_make(rounded, bj_decimal_normalize(step).scale));
+	step = bj_decimal_normalize(step);
+	PG_RETURN_DATUM(bj_numeric_make(rounded, step.scale));
 }
 
 /* billadj.round_money(amount numeric, currency text, mode text, cash boolean) */

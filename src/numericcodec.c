@@ -141,7 +141,8 @@ decode(const Stored *stored, Decimal *a)
 			scale = BJ_MIN_SCALE;
 		}
 	}
-	a->coefficient = stored->negative ? -(Int128) magnitude : (Int128) magnitude;
+	a->coefficient = stored->negative ? -(Int128) magnitude :
+		(Int128) magnitude;
 	a->scale = scale;
 	return BJ_OK;
 }
@@ -222,7 +223,8 @@ read_stored(const char *data, Size size, Decimal *a)
 
 	ngroups = (size - at) / sizeof(group);
 	if (likely(ngroups >= 1 && ngroups <= 4) &&
-		decode_small(data + at, (int) ngroups, stored.weight, stored.negative, a))
+		decode_small(data + at, (int) ngroups, stored.weight, stored.negative,
+					 a))
 		return BJ_OK;
 
 	/* The server strips zeros at both ends, but a foreign writer might not. */
@@ -234,7 +236,8 @@ read_stored(const char *data, Size size, Decimal *a)
 	}
 	for (; ngroups > 0; ngroups--)
 	{
-		memcpy(&group, data + at + (ngroups - 1) * sizeof(group), sizeof(group));
+		memcpy(&group, data + at + (ngroups - 1) * sizeof(group),
+			   sizeof(group));
 		if (group != 0)
 			break;
 	}
@@ -401,7 +404,8 @@ write_stored(Decimal a, int display_scale, char *buffer)
 	{
 		header = HEADER_SHORT | (negative ? SHORT_NEGATIVE : 0) |
 			(display_scale << SHORT_SCALE_SHIFT) |
-			(weight < 0 ? SHORT_WEIGHT_SIGN : 0) | (weight & SHORT_WEIGHT_MASK);
+			(weight < 0 ? SHORT_WEIGHT_SIGN : 0) |
+			(weight & SHORT_WEIGHT_MASK);
 		memcpy(at, &header, sizeof(header));
 		at += sizeof(header);
 	}

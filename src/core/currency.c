@@ -11,10 +11,10 @@
  * Codes for which the list gives no minor unit ("N.A.") are left out: XAG, XAU,
  * XBA, XBB, XBC, XBD, XDR, XPD, XPT, XSU, XTS, XUA, XXX.
  *
- * ISO 4217 knows nothing of cash.  Its steps follow from the smallest coin
- * that is in use: the central banks of Australia, Canada, Switzerland, the Czech
- * Republic, Denmark, Hong Kong, Hungary, Israel, Malaysia, Norway, New Zealand,
- * Sweden and South Africa.
+ * ISO 4217 knows nothing of cash.  Its steps follow from the smallest coin in
+ * use, as the central banks of Australia, Canada, Switzerland, the Czech
+ * Republic, Denmark, Hong Kong, Hungary, Israel, Malaysia, Norway, New
+ * Zealand, Sweden and South Africa state it.
  */
 #include "core/currency.h"
 

@@ -13,7 +13,7 @@ typedef struct Currency
 {
 	char		code[4];		/* three capital letters and a NUL */
 	int16_t		decimals;		/* of the minor unit: 0 to 4 */
-	int16_t		cash_units;		/* smallest sum of cash in use, in minor units */
+	int16_t		cash_units;		/* smallest coin in use, in minor units */
 } Currency;
 
 /*

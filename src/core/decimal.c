@@ -130,6 +130,13 @@ strip_zeros(UInt128 a, int32_t limit, int32_t *stripped)
 	return a;
 }
 
+/* Places are dropped and appended in strides of what the table of powers has. */
+static int
+at_most_38(int32_t places)
+{
+	return places < BJ_DECIMAL_DIGITS ? places : BJ_DECIMAL_DIGITS;
+}
+
 static Decimal
 decimal_of(bool negative, UInt128 magnitude, int32_t scale)
 {
@@ -164,14 +171,13 @@ settle(bool negative, Wide magnitude, int32_t scale, Decimal *result)
 	surplus = digits - BJ_DECIMAL_DIGITS;
 	if (surplus < scale - BJ_MAX_SCALE)
 		surplus = scale - BJ_MAX_SCALE;
-	if (surplus >= digits)
-		return BJ_OUT_OF_RANGE;
 	while (surplus > 0)
 	{
-		int			count = surplus < BJ_DECIMAL_DIGITS ? surplus : BJ_DECIMAL_DIGITS;
+		int			count = at_most_38(surplus);
 		UInt128		remainder;
 
-		magnitude = bj_wide_divide(magnitude, bj_power_of_ten[count], &remainder);
+		magnitude = bj_wide_divide(magnitude, bj_power_of_ten[count],
+								   &remainder);
 		if (remainder != 0)
 			return BJ_OUT_OF_RANGE;
 		digits -= count;
@@ -235,8 +241,8 @@ compare_magnitudes(Decimal a, Decimal b)
 	if (places < 0)
 		return -compare_magnitudes(b, a);
 
-	/* b stands places further left: from 39 on it is 10^39 of a's units. */
-	if (places > BJ_DECIMAL_DIGITS)
+	/* b stands places further left: from 38 on it is 10^38 of a's units. */
+	if (places >= BJ_DECIMAL_DIGITS)
 		return -1;
 	return bj_wide_compare((Wide) {0, bj_magnitude(a.coefficient)},
 						   bj_wide_multiply(bj_magnitude(b.coefficient),
@@ -249,7 +255,8 @@ bj_decimal_compare(Decimal a, Decimal b)
 	int			sign = bj_decimal_sign(a);
 
 	if (a.scale == b.scale)
-		return (a.coefficient > b.coefficient) - (a.coefficient < b.coefficient);
+		return (a.coefficient > b.coefficient) -
+			(a.coefficient < b.coefficient);
 	if (sign != bj_decimal_sign(b))
 		return sign < bj_decimal_sign(b) ? -1 : 1;
 	if (sign == 0)
@@ -312,8 +319,10 @@ add_wide(Decimal a, Decimal b, Decimal *sum)
 	if (a_negative == b_negative)
 		return settle(a_negative, bj_wide_add(a_units, b_units), b.scale, sum);
 	if (bj_wide_compare(a_units, b_units) >= 0)
-		return settle(a_negative, bj_wide_subtract(a_units, b_units), b.scale, sum);
-	return settle(b_negative, bj_wide_subtract(b_units, a_units), b.scale, sum);
+		return settle(a_negative, bj_wide_subtract(a_units, b_units), b.scale,
+					  sum);
+	return settle(b_negative, bj_wide_subtract(b_units, a_units), b.scale,
+				  sum);
 }
 
 BjStatus
@@ -372,7 +381,7 @@ drop_places(Wide *a, int32_t places, Tail *tail)
 {
 	while (places > 0)
 	{
-		int			count = places < BJ_DECIMAL_DIGITS ? places : BJ_DECIMAL_DIGITS;
+		int			count = at_most_38(places);
 		UInt128		remainder;
 
 		/* Below 0.1, whatever comes next. */
@@ -414,18 +423,18 @@ divide_places(Wide n, UInt128 divisor, int32_t places, Wide *quotient,
 
 	while (places > 0 && remainder != 0)
 	{
-		int			count = BJ_WIDE_DIGITS - bj_wide_digits(*quotient);
+		int			count = at_most_38(places);
+		int			room = BJ_WIDE_DIGITS - bj_wide_digits(*quotient);
+		Wide		next;
 
-		if (count > BJ_DECIMAL_DIGITS)
-			count = BJ_DECIMAL_DIGITS;
-		if (count > places)
-			count = places;
-		if (count <= 0)
+		if (count > room)
+			count = room;
+		if (count == 0)
 			return false;
-		*quotient = bj_wide_add(bj_wide_scale(*quotient, bj_power_of_ten[count]),
-								bj_wide_divide(bj_wide_multiply(remainder,
-																bj_power_of_ten[count]),
-											   divisor, &remainder));
+		next = bj_wide_multiply(remainder, bj_power_of_ten[count]);
+		next = bj_wide_divide(next, divisor, &remainder);
+		*quotient = bj_wide_scale(*quotient, bj_power_of_ten[count]);
+		*quotient = bj_wide_add(*quotient, next);
 		places -= count;
 	}
 	*spare = places;
@@ -616,7 +625,7 @@ round_to_finer_step(Decimal a, Decimal step, Rounding rounding,
 						  &remainder);
 	while (places > 0 && remainder != 0)
 	{
-		int			count = places < BJ_DECIMAL_DIGITS ? places : BJ_DECIMAL_DIGITS;
+		int			count = at_most_38(places);
 
 		part = bj_wide_divide(bj_wide_multiply(remainder,
 											   bj_power_of_ten[count]),

@@ -56,10 +56,8 @@ bj_wide_digits(Wide a)
 	if (a.high == 0)
 		return bj_magnitude_digits(a.low);
 
-	/* 2^256 / 10^38 is below 2^131, and a number of 76 digits leaves 38. */
 	a = bj_wide_divide(a, bj_power_of_ten[BJ_DECIMAL_DIGITS], &remainder);
-	return BJ_DECIMAL_DIGITS +
-		(a.high != 0 ? BJ_DECIMAL_DIGITS + 1 : bj_magnitude_digits(a.low));
+	return BJ_DECIMAL_DIGITS + bj_magnitude_digits(a.low);
 }
 
 int
@@ -149,16 +147,13 @@ divide_step(UInt128 *rest, uint64_t next, UInt128 divisor)
 {
 	uint64_t	d1 = (uint64_t) (divisor >> 64);
 	uint64_t	d0 = (uint64_t) divisor;
-	uint64_t	r1 = (uint64_t) (*rest >> 64);
 	UInt128		limb = *rest / d1;
 	UInt128		over = *rest % d1;
 
-	/* The estimate from the high limbs is at most two too large. */
-	if (r1 >= d1)
-	{
-		limb = UINT64_MAX;
-		over = *rest - limb * d1;
-	}
+	/*
+	 * The estimate from the high limbs is at most two too large; as rest <
+	 * divisor it is 2^64 + 1 at most, and times d0 does not wrap.
+	 */
 	while (over <= UINT64_MAX && limb * d0 > ((over << 64) | next))
 	{
 		limb--;

@@ -24,7 +24,7 @@ typedef struct Wide
 /* 10^0 .. 10^38 */
 extern const UInt128 bj_power_of_ten[BJ_DECIMAL_DIGITS + 1];
 
-/* How many decimal digits; none for 0. */
+/* How many decimal digits; none for 0.  A Wide is below 3 * 10^76 here. */
 extern int	bj_magnitude_digits(UInt128 a);
 extern int	bj_wide_digits(Wide a);
 

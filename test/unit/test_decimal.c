@@ -223,6 +223,8 @@ static const struct
 	{ADD, "9e37", "9e37", BJ_OK, "180000000000000000000000000000000000000"},
 	{ADD, NINES, "0.1", BJ_OUT_OF_RANGE, NULL},
 	{ADD, "1e39", "-5e37", BJ_OK, "950000000000000000000000000000000000000"},
+	/* 3.403e38 is just above 2^128: the high half lends to the low one */
+	{ADD, "3403e35", "-9e37", BJ_OK, "250300000000000000000000000000000000000"},
 	{SUBTRACT, "1.5", "1.5", BJ_OK, "0.0"},
 	{SUBTRACT, "1", "0.01", BJ_OK, "0.99"},
 	{SUBTRACT, NINES, "-" NINES, BJ_OUT_OF_RANGE, NULL},
@@ -233,6 +235,8 @@ static const struct
 	{MULTIPLY, NINES, "10", BJ_OK, NINES "0"},
 	{MULTIPLY, "1e1000", "1e-1000", BJ_OK, NULL},
 	{MULTIPLY, "1e1000", "1e1000", BJ_OUT_OF_RANGE, NULL},
+	{MULTIPLY, "1e999", "1e38", BJ_OK, NULL},
+	{MULTIPLY, "1e1000", "1e38", BJ_OUT_OF_RANGE, NULL},
 	{MULTIPLY, "1e-600", "1e-600", BJ_OUT_OF_RANGE, NULL},
 	{MULTIPLY, "2e-500", "5e-501", BJ_OK, NULL},
 	{MULTIPLY, "25000000000000000000000", "40000000000000000000000", BJ_OK,
@@ -503,9 +507,58 @@ test_small(void)
 	ok(a.coefficient == INT64_MIN && a.scale == 0, "from the least int64");
 }
 
+/* limbs at which carries, borrows and estimates go wrong */
+static const uint64_t limbs[] = {
+	0, 1, 2, UINT64_C(0x7FFFFFFFFFFFFFFF), UINT64_C(0x8000000000000000),
+	UINT64_C(0x8000000000000001), UINT64_MAX - 1, UINT64_MAX
+};
+
+static UInt128
+limb_pair(size_t i)
+{
+	return ((UInt128) limbs[i / COUNT(limbs)] << 64) | limbs[i % COUNT(limbs)];
+}
+
+/* Division undone by multiplication, for all pairs of such limbs. */
+static void
+test_wide(void)
+{
+	size_t		pairs = COUNT(limbs) * COUNT(limbs);
+
+	for (size_t d = 1; d < pairs; d++)
+	{
+		UInt128		divisor = limb_pair(d);
+		bool		right = true;
+
+		for (size_t i = 0; i < pairs * pairs; i++)
+		{
+			Wide		a = {limb_pair(i / pairs), limb_pair(i % pairs)};
+			UInt128		remainder;
+			Wide		q = bj_wide_divide(a, divisor, &remainder);
+			Wide		again = bj_wide_scale(q, divisor);
+			Wide		rest = bj_wide_subtract(a, again);
+
+			right &= remainder < divisor && rest.high == 0 &&
+				rest.low == remainder &&
+				bj_wide_compare(bj_wide_add(again, (Wide) {0, remainder}),
+								a) == 0;
+		}
+		ok(right, "division by limbs %d and %d", (int) (d / COUNT(limbs)),
+		   (int) (d % COUNT(limbs)));
+	}
+	for (int i = 1; i <= BJ_DECIMAL_DIGITS; i++)
+		ok(bj_magnitude_digits(bj_power_of_ten[i] - 1) == i &&
+		   bj_magnitude_digits(bj_power_of_ten[i]) == i + 1 &&
+		   bj_wide_digits(bj_wide_multiply(bj_power_of_ten[i],
+										   bj_power_of_ten[38])) == i + 39,
+		   "digits of 10^%d", i);
+	ok(bj_magnitude_digits(0) == 0, "0 has no digits");
+}
+
 int
 main(void)
 {
+	test_wide();
 	test_parse();
 	test_round();
 	test_exact();
