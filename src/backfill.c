@@ -21,6 +21,7 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/reltrigger.h"
 #include "utils/rel.h"
 
 #include "binding.h"
@@ -29,11 +30,37 @@
 #include "rating.h"
 #include "settings.h"
 
+/* Does the table carry the triggers of the attachment? */
+static bool
+is_attached(Relation rel, int64 attachment_id)
+{
+	char		argument[MAXINT8LEN + 1];
+	TriggerDesc *triggers = rel->trigdesc;
+
+	pg_lltoa(attachment_id, argument);
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		Trigger    *t = &triggers->triggers[i];
+		char	   *function = get_func_name(t->tgfoid);
+
+		if (t->tgnargs == 1 && strcmp(t->tgargs[0], argument) == 0 &&
+			function != NULL && strcmp(function, "usage_insert_trigger") == 0)
+			return true;
+	}
+	return false;
+}
+
 static const Binding *
 binding_for(Relation rel, int64 attachment_id)
 {
 	const Binding *binding;
 
+	if (!is_attached(rel, attachment_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_BJ_NOT_ATTACHED),
+				 errmsg("table \"%s\" does not have the triggers of attachment %lld",
+						RelationGetRelationName(rel), (long long) attachment_id),
+				 errhint("Run SELECT * FROM billadj.self_check().")));
 	if (!bj_enabled)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

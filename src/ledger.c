@@ -444,7 +444,7 @@ settle_account(TierTotals *totals, ChargeWriter *charges, Account *a)
 			 * follow: it starts from what is now in the table.
 			 */
 			a->base = row;
-			ItemPointerSetInvalid(&a->base.tid);
+			ItemPointerSetInvalid(&a->base.root);
 			a->base_f = row.amount;
 			a->own_quantity = a->own_booked = BJ_DECIMAL_ZERO;
 			a->own_rows = a->own_postings = 0;

@@ -47,6 +47,7 @@ struct TierTotals
 	Relation	index;
 	IndexScanDesc scan;
 	TupleTableSlot *slot;
+	ItemPointerData root;		/* of the row in the slot */
 	AttrNumber	att[NCOLUMNS];
 };
 
@@ -136,16 +137,19 @@ slot_key_is(TierTotals *t, const TotalKey *key)
 	return bj_key_equal(text, key->meter);
 }
 
-/* Is the row still where it was?  Spares the descent of the index. */
+/*
+ * Is the row still where it was?  Spares the descent of the index.  It must be
+ * the root of the chain: from a heap-only version no chain is followed.
+ */
 static bool
 fetch_hint(TierTotals *t, const TotalKey *key, const TotalRow *hint)
 {
 	ItemPointerData tid;
 	bool		again = false;
 
-	if (hint == NULL || !ItemPointerIsValid(&hint->tid) || hint->filenode != filenode(t))
+	if (hint == NULL || !ItemPointerIsValid(&hint->root) || hint->filenode != filenode(t))
 		return false;
-	tid = hint->tid;
+	t->root = tid = hint->root;
 	return table_index_fetch_tuple(t->scan->xs_heapfetch, &tid, SnapshotSelf,
 								   t->slot, &again, NULL) &&
 		slot_key_is(t, key);
@@ -155,6 +159,7 @@ static bool
 fetch_key(TierTotals *t, const TotalKey *key)
 {
 	ScanKeyData keys[4];
+	ItemPointer tid;
 
 	ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid,
 						   C_COLLATION_OID, F_TEXTEQ, key->account.datum);
@@ -164,7 +169,13 @@ fetch_key(TierTotals *t, const TotalKey *key)
 				TimestampTzGetDatum(key->period_start));
 	ScanKeyInit(&keys[3], 4, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key->price_id));
 	index_rescan(t->scan, keys, 4, NULL, 0);
-	return index_getnext_slot(t->scan, ForwardScanDirection, t->slot);
+	while ((tid = index_getnext_tid(t->scan, ForwardScanDirection)) != NULL)
+	{
+		t->root = *tid;			/* the fetch moves it to the version it finds */
+		if (index_fetch_heap(t->scan, t->slot))
+			return true;
+	}
+	return false;
 }
 
 bool
@@ -189,6 +200,7 @@ bj_tiertotals_find(TierTotals *t, const TotalKey *key, const TotalRow *hint,
 		*status = bj_numeric_read(slot_getattr(t->slot, t->att[AMOUNT], &isnull), &row->amount);
 	row->rows = DatumGetInt64(slot_getattr(t->slot, t->att[ROW_COUNT], &isnull));
 	row->tid = t->slot->tts_tid;
+	row->root = t->root;
 	row->filenode = filenode(t);
 	return true;
 }

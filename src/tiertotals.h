@@ -30,8 +30,9 @@ typedef struct TotalRow
 	Decimal		quantity;
 	Decimal		amount;
 	int64		rows;
-	ItemPointerData tid;
-	Oid			filenode;		/* the file that tid is an address in */
+	ItemPointerData tid;		/* of the version that was found */
+	ItemPointerData root;		/* what the index has: where its chain begins */
+	Oid			filenode;		/* the file that these are addresses in */
 } TotalRow;
 
 typedef struct TierTotals TierTotals;
@@ -45,7 +46,8 @@ extern TierTotals *bj_tiertotals_open(const char **problem);
 extern void bj_tiertotals_close(TierTotals *totals);
 
 /*
- * Looks the row up; hint: an earlier address of it, or NULL.  False if there is
+ * Looks the row up; hint: what an earlier look
+ * found, or NULL.  False if there is
  * none now.  *status is not BJ_OK when the row holds what we cannot.
  */
 extern bool bj_tiertotals_find(TierTotals *totals, const TotalKey *key,

@@ -316,7 +316,11 @@ BEGIN
         IF NOT dry_run THEN
             PERFORM billadj.run_step(missing);
         END IF;
-        RETURN QUERY SELECT missing, 'run step', s.name, s.body, NOT dry_run FROM billadj.migration_step(missing) s;
+        -- the whole text where somebody asks what would be done
+        RETURN QUERY SELECT missing, 'run step', s.name,
+                            CASE WHEN dry_run THEN s.body ELSE format('SELECT body FROM billadj.migration_step(%s)', missing) END,
+                            NOT dry_run
+                       FROM billadj.migration_step(missing) s;
     END LOOP;
     RETURN QUERY SELECT NULL::integer, g.action, g.object, g.sql, g.done FROM billadj.guard(dry_run) g;
     RETURN QUERY SELECT NULL::integer, m.action, m.object, m.sql, m.done FROM billadj.maintain(dry_run => install.dry_run) m;

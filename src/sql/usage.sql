@@ -134,7 +134,7 @@ BEGIN
     RETURN QUERY
     SELECT p.relation, p.name, w.columns
       FROM billadj.charge_partitions() p
-     CROSS JOIN (VALUES ('account, event_key'), ('charge_id')) AS w(columns)
+     CROSS JOIN (VALUES ('account, meter'), ('charge_id'), ('event_key, attachment_id')) AS w(columns)
      WHERE NOT p.is_default
        AND p.to_at + interval '36 hours' + (billadj.settings()).close_after <= now()
        AND NOT EXISTS (SELECT
