@@ -102,7 +102,7 @@ grep -nIE '(pypi|npmjs|crates|rubygems|docker|quay|ghcr)\.(org|com|io)|/work/|/h
 
 if command -v shellcheck >/dev/null; then
 	# shellcheck disable=SC2046,SC2086
-	shellcheck $(grep -lE '^#!/bin/sh' $files 2>/dev/null) || complain "shellcheck is not content"
+	shellcheck -x $(grep -lE '^#!/bin/sh' $files 2>/dev/null) || complain "shellcheck is not content"
 fi
 bsd_indent=$(command -v pg_bsd_indent || find /usr/lib/postgresql -name pg_bsd_indent 2>/dev/null | sort | tail -n 1)
 if [ -n "$bsd_indent" ] && [ -n "${TIDY_INDENT:-}" ]; then
