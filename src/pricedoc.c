@@ -577,9 +577,9 @@ set_defaults(Price *price, PriceModel model)
 {
 	memset(price, 0, sizeof(*price));
 	price->model = model;
-	price->per = (Decimal) {1, 0};
+	price->per = bj_decimal_from_int64(1);
 	if (model == BJ_MODEL_PASSTHROUGH)
-		price->unit_amount = (Decimal) {1, 0};
+		price->unit_amount = bj_decimal_from_int64(1);
 	price->partial = BJ_PARTIAL_UP;
 	price->zero_flat = model == BJ_MODEL_FLAT || model == BJ_MODEL_PERCENTAGE;
 	price->negative = BJ_NEGATIVE_CREDIT;

@@ -167,7 +167,9 @@ BEGIN
         IF wanted IS NULL THEN
             refused := refused + 1;
             CONTINUE WHEN state = 'UB010';
-        ELSIF state = 'UB009' AND oracle.digits(wanted) > 36 THEN
+        ELSIF state = 'UB009' AND (oracle.digits(wanted) > 36 OR oracle.digits(quantity) > 38
+                                   OR oracle.digits(before) > 38) THEN
+            -- what is promised for results, and what an argument may have
             too_long := too_long + 1;
             CONTINUE;
         ELSIF state = '00000' AND got = wanted THEN
