@@ -26,8 +26,7 @@ $function$;
 COMMENT ON FUNCTION billadj.settings() IS 'what holds for accounts without settings of their own: the row of billadj.instance, or its defaults';
 REVOKE ALL ON FUNCTION billadj.settings() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.settings()
-   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor,
-      billadj_privacy, billadj_reader;
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
 
 -- ---- guards ----
 
