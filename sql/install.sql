@@ -221,7 +221,7 @@ DROP TABLE public.theirs;
 -- what no command can mend
 UPDATE billadj.migration SET sha256 = 'x' WHERE step = 1;
 INSERT INTO billadj.migration (step, name, sha256) VALUES (9999, 'later', 'x');
-ALTER TABLE billadj.backfill_progress DROP COLUMN rows_seen;
+ALTER TABLE billadj.meter DROP COLUMN description;
 DROP VIEW billadj.meter_total;
 ALTER TABLE billadj.tier_total ALTER row_count TYPE integer;
 SELECT severity, code, message, fix_sql FROM billadj.self_check();

@@ -65,7 +65,7 @@ RESET ROLE;
 -- ---- back again: the same attachment, so that no row is charged twice ----
 
 CREATE EXTENSION billadj;
-SELECT DISTINCT action FROM billadj.install() ORDER BY action;
+SELECT DISTINCT action FROM billadj.install() WHERE action IN ('run step', 'grant', 'create guard', 'enable guard') ORDER BY action;
 SET ROLE regress_billadj_host;
 SELECT action, object FROM billadj.attach('used', 'who', 'at', 'leaving', 'amount') WHERE action ~ 'attachment';
 RESET ROLE;
@@ -87,7 +87,7 @@ SELECT count(*) >= 0 AS readable FROM billadj.attached;
 RESET ROLE;
 CREATE EXTENSION billadj;
 SELECT severity, code, fix_sql FROM billadj.self_check() WHERE message ~ 'regress_leave';
-SELECT DISTINCT action FROM billadj.install() ORDER BY action;
+SELECT DISTINCT action FROM billadj.install() WHERE action IN ('run step', 'grant', 'create guard', 'enable guard') ORDER BY action;
 SELECT DISTINCT action FROM billadj.resume('used') ORDER BY action;
 SELECT * FROM billadj.self_check() WHERE message ~ 'regress_leave|billadj\.';
 
