@@ -280,7 +280,7 @@ count_stage()
 filter_stage()
 {
 	case $1 in
-		fuzz) grep -vE '^(#[0-9]+|INFO:|	|stat::(new|slow|peak|average))' ;;
+		fuzz) grep -vE '^(#|"|INFO:|	|stat::(new|slow|peak|average))' ;;
 		*) cat ;;
 	esac
 }
