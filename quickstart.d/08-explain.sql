@@ -1,4 +1,4 @@
--- Why this amount: the row that crossed two bounds, tier by tier.  The
+-- Why this amount: the row that crossed a bound, tier by tier.  The
 -- explanation computes the same amount for ever, whatever prices come later.
 SELECT s.tier, s.quantity, s.unit_amount, s.amount
   FROM billadj.charge c,

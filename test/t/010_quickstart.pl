@@ -39,7 +39,7 @@ my $computed_anew = q{
 		       sum(u.units) AS q, count(*) AS n
 		  FROM shop.usage_event u JOIN shop.customer c USING (customer_id)
 		 GROUP BY 1, 2, 3, 4)
-	SELECT customer_id::text AS account, service AS meter, period_start, n, q,
+	SELECT customer_id::text COLLATE "C" AS account, service COLLATE "C" AS meter, period_start, n, q,
 	       CASE service
 	       WHEN 'api_calls' THEN 0.0004 * greatest(least(q, 50000) - 10000, 0) + 0.00025 * greatest(q - 50000, 0)
 	       WHEN 'egress_gb' THEN CASE WHEN customer_id = 1 THEN 0.07 * least(q, 100) + 0.03 * greatest(q - 100, 0)
@@ -48,8 +48,8 @@ my $computed_anew = q{
 	       WHEN 'fax_pages' THEN 1.00 * ceil(q / 10) END AS amount
 	  FROM used WHERE service <> 'storage_gb_hours'};
 my $booked = q{
-	SELECT account, meter, period_start, rows AS n, quantity AS q, amount
-	  FROM billadj.meter_total WHERE meter <> 'storage_gb_hours'};
+	SELECT account COLLATE "C", meter COLLATE "C", period_start, rows AS n, quantity AS q, amount
+	  FROM billadj.meter_total WHERE meter <> 'storage_gb_hours' AND rows > 0};
 
 run_command([ 'psql', '-X', '-q', '-d', $node->connstr('shop'), '-v', 'ON_ERROR_STOP=1', '-f', 'quickstart.d/00-host.sql' ]);
 my $before = host_schema();
@@ -60,8 +60,10 @@ my @steps = grep { !/00-host/ } sort glob('quickstart.d/[0-9]*.sql');
 my $leave = pop @steps;
 $transcript .= play($_) for @steps;
 
-is( $node->safe_psql('shop', "SELECT count(*) FROM (($computed_anew EXCEPT ALL $booked) UNION ALL ($booked EXCEPT ALL $computed_anew)) d"),
+is( $node->safe_psql('shop', "SELECT count(*) FROM ((($computed_anew) EXCEPT ALL ($booked)) UNION ALL (($booked) EXCEPT ALL ($computed_anew))) d"),
 	'0', 'totals are what plain SQL computes from the host rows');
+is($node->safe_psql('shop', q{SELECT count(*) FROM billadj.meter_total WHERE rows = 0 AND (quantity, amount) <> (0, 0)}),
+	'0', 'where all rows were deleted nothing is left');
 is( $node->safe_psql('shop', q{
 	SELECT count(*) FROM (SELECT account, meter, period_start, price_id, sum(quantity), sum(amount) FROM billadj.charge GROUP BY 1, 2, 3, 4
 	                      EXCEPT ALL
