@@ -22,7 +22,7 @@ DATA = $(wildcard src/sql/update/billadj--*--*.sql)
 # ---- how it is proven ----
 
 REGRESS = install numeric money rate catalogue attach usage parked correct backfill \
-          explain upgrade uninstall
+          explain uninstall
 REGRESS_OPTS = --load-extension=btree_gist
 ISOLATION = $(sort $(basename $(notdir $(wildcard test/isolation/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=test/isolation
