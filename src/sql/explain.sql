@@ -34,18 +34,18 @@ AS $$
      WHERE c.linear AND NOT c.is_position
     UNION ALL
     SELECT 'amount', 1, c.document, c.before,
-           CASE WHEN (c.basis->>'rows_after')::bigint = 0 THEN NULL ELSE coalesce(c.before, 0) + c.quantity END
+           CASE WHEN (c.basis->>'rows_after')::bigint <= 0 THEN NULL ELSE coalesce(c.before, 0) + c.quantity END
       FROM charge c
      WHERE NOT c.linear AND NOT c.is_position
     UNION ALL
     SELECT 'due', 1, c.document, c.before,
-           CASE WHEN (c.basis->>'rows_after')::bigint = 0 THEN NULL
+           CASE WHEN (c.basis->>'rows_after')::bigint <= 0 THEN NULL
                 ELSE coalesce(c.before, 0) + (c.basis->>'quantity')::numeric END
       FROM charge c
      WHERE c.is_position
     UNION ALL
     SELECT 'booked', -1, c.document, (c.basis->>'assumed_before')::numeric,
-           CASE WHEN (c.basis->>'assumed_rows_after')::bigint = 0 THEN NULL
+           CASE WHEN (c.basis->>'assumed_rows_after')::bigint <= 0 THEN NULL
                 ELSE coalesce((c.basis->>'assumed_before')::numeric, 0) + (c.basis->>'quantity')::numeric END
       FROM charge c
      WHERE c.is_position
@@ -72,7 +72,8 @@ BEGIN
     exact := (SELECT sum(t.sign * billadj.rate_between(t.price, t.before, t.after))
                 FROM billadj.charge_totals(explanation) t);
     IF jsonb_typeof(basis->'row_exact') IS DISTINCT FROM 'array' THEN
-        RETURN billadj.exact(exact);
+        -- a rounded share that is taken back goes as it came
+        RETURN billadj.exact(coalesce(-(basis->>'was')::numeric, exact));
     END IF;
 
     -- An update's quantity is a difference, its amounts are those of the whole
