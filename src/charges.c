@@ -239,14 +239,23 @@ target_for(ChargeWriter *w, TimestampTz period_start)
 
 	if (w->last != NULL && w->last_period == period_start)
 		return w->last;
-	relid = partition_for(w->parent, period_start);
-	if (!OidIsValid(relid))
-		return NULL;
-	for (t = w->targets; t != NULL; t = t->next)
-		if (RelationGetRelid(t->rel) == relid)
-			break;
-	if (t == NULL)
-		t = target_open(w, relid);
+	do
+	{
+		relid = partition_for(w->parent, period_start);
+		if (!OidIsValid(relid))
+			return NULL;
+		for (t = w->targets; t != NULL; t = t->next)
+			if (RelationGetRelid(t->rel) == relid)
+				break;
+		if (t == NULL)
+			t = target_open(w, relid);
+
+		/*
+		 * While we waited for the lock of the default partition the month may
+		 * have got one of its own: then no query of that month would look for
+		 * the charge here.
+		 */
+	} while (partition_for(w->parent, period_start) != relid);
 	w->last = t;
 	w->last_period = period_start;
 	return t;
