@@ -167,6 +167,27 @@ SELECT tableoid::regclass, charge_id, period_start, amount FROM billadj.charge O
 SELECT indexrelid::regclass FROM pg_index WHERE indrelid IN ('billadj.charge_y2020m05'::regclass, 'billadj.charge_y2020m08'::regclass)
  ORDER BY indexrelid::regclass::text COLLATE "C";
 SELECT try('DELETE FROM billadj.charge_y2020m05');
+-- a charge in the wrong partition, where no query of its month would look; forged, since the
+-- server refuses it
+ALTER TABLE billadj.charge DETACH PARTITION billadj.charge_y2020m08;
+INSERT INTO billadj.charge SELECT * FROM billadj.charge_y2020m08;
+CREATE TABLE misplaced AS SELECT * FROM billadj.charge_default;
+BEGIN;
+SET LOCAL client_min_messages = error;
+SET LOCAL row_security = off;
+DELETE FROM billadj.charge_y2020m08;
+DELETE FROM billadj.charge_default;
+COMMIT;
+ALTER TABLE billadj.charge ATTACH PARTITION billadj.charge_y2020m08 FOR VALUES FROM ('2020-07-31 00:00:00+00') TO ('2020-08-31 00:00:00+00');
+UPDATE pg_class SET relispartition = false WHERE oid = 'billadj.charge_default'::regclass;
+INSERT INTO billadj.charge_default SELECT * FROM misplaced;
+UPDATE pg_class SET relispartition = true WHERE oid = 'billadj.charge_default'::regclass;
+DROP TABLE misplaced;
+SELECT count(*) AS found FROM billadj.charge WHERE period_start = '2020-08-01';
+SELECT code, message, fix_sql FROM billadj.self_check();
+SELECT action, object, sql FROM billadj.maintain();
+SELECT count(*) AS found FROM billadj.charge WHERE period_start = '2020-08-01';
+SELECT * FROM billadj.self_check();
 -- a month that somebody divided otherwise stays as it is
 CREATE TABLE billadj.charge_y2020 PARTITION OF billadj.charge FOR VALUES FROM ('2020-09-15') TO ('2020-12-31');
 ALTER TABLE billadj.charge_y2020 OWNER TO billadj_owner;

@@ -150,6 +150,46 @@ COMMENT ON FUNCTION billadj.missing_indexes() IS 'indexes that closed months of 
 REVOKE ALL ON FUNCTION billadj.missing_indexes() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.missing_indexes() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
 
+-- Charges in the default partition whose month has a partition are seen by no
+-- query that names the month.  The library does not put them there; a load by
+-- hand with triggers disabled, or an older library, could have.
+CREATE FUNCTION billadj.move_misplaced(dry_run boolean)
+RETURNS TABLE (action text, object text, sql text, done boolean)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO'
+SET timezone = 'UTC'
+AS $function$
+DECLARE
+    misplaced text;
+BEGIN
+    -- First of all: the table must not be open in a query when it is altered.
+    misplaced := (SELECT string_agg(format('period_start >= %L AND period_start < %L', p.from_at, p.to_at), ' OR ' ORDER BY p.from_at)
+                    FROM billadj.charge_partitions() p
+                   WHERE NOT p.is_default
+                     AND EXISTS (SELECT FROM billadj.charge_default c WHERE c.period_start >= p.from_at AND c.period_start < p.to_at));
+    done := NOT dry_run;
+    object := 'billadj.charge_default';
+    FOR action, sql IN
+        SELECT v.action, v.sql
+          FROM (VALUES
+                (1, 'lock table', 'LOCK TABLE billadj.charge_default IN ACCESS EXCLUSIVE MODE'),
+                (2, 'open guard', 'ALTER TABLE billadj.charge_default DISABLE TRIGGER billadj_append_only'),
+                (3, 'move charges', format('WITH moved AS (DELETE FROM billadj.charge_default WHERE %s RETURNING *) INSERT INTO billadj.charge SELECT * FROM moved', misplaced)),
+                (4, 'close guard', 'ALTER TABLE billadj.charge_default ENABLE ALWAYS TRIGGER billadj_append_only')) AS v(place, action, sql)
+         WHERE misplaced IS NOT NULL
+         ORDER BY v.place
+    LOOP
+        IF NOT dry_run THEN
+            EXECUTE sql;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION billadj.move_misplaced(boolean) IS 'moves charges out of the default partition into the partition that their month has; part of maintain()';
+REVOKE ALL ON FUNCTION billadj.move_misplaced(boolean) FROM PUBLIC;
+
 -- SECURITY DEFINER: nobody is a member of billadj_owner, and the work is the
 -- operator's every month.  All names in the SQL it runs come from the catalog
 -- or from charge_month().  lock_timeout: writers would queue behind us while we
@@ -173,11 +213,12 @@ BEGIN
         RETURN QUERY SELECT m.* FROM billadj.make_month(month.name, month.from_at, month.to_at, dry_run) m;
     END LOOP;
 
-    done := NOT dry_run;
-    action := 'create index';
-    IF to_regclass('billadj.instance') IS NULL THEN
+    IF to_regclass('billadj.instance') IS NULL OR to_regclass('billadj.charge_default') IS NULL THEN
         RETURN;
     END IF;
+    RETURN QUERY SELECT m.* FROM billadj.move_misplaced(dry_run) m;
+    done := NOT dry_run;
+    action := 'create index';
     FOR wanted IN SELECT * FROM billadj.missing_indexes() LOOP
         object := format('billadj.%I', wanted.name);
         sql := format('CREATE INDEX ON %s (%s)', object, wanted.columns);
