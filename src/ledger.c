@@ -34,7 +34,6 @@ typedef struct Account
 	int			level;			/* nest level whose undo list already holds
 								 * it; 1 = none needed */
 	TotalRow	base;			/* total row at first touch: a guess */
-	Decimal		base_f;			/* f at the base */
 	Decimal		own_quantity;	/* of this transaction only, as are the next */
 	Decimal		own_booked;
 	int64		own_rows;
@@ -266,8 +265,6 @@ account_new(TierTotals *totals, const TotalKey *key, const CatalogPrice *price,
 	MemoryContextSwitchTo(old);
 
 	bj_tiertotals_find(totals, key, NULL, &a->base, &status);
-	if (status == BJ_OK)
-		status = bj_rate_at(a->price, position(a->base.quantity, a->base.rows), &a->base_f);
 	if (status != BJ_OK)
 		return status;
 
@@ -283,20 +280,42 @@ account_new(TierTotals *totals, const TotalKey *key, const CatalogPrice *price,
 	return BJ_OK;
 }
 
+/*
+ * What settling will have to hold is computed here too, though nothing needs
+ * it yet: too long a total is a parked row now, and a failed COMMIT then.
+ */
+static BjStatus
+rate_posting(const Account *a, Decimal quantity, int rows, Account *after, Posting *posting)
+{
+	int64		rows_before = a->base.rows + a->own_rows;
+	Decimal		before;
+	Decimal		total;
+	BjStatus	status;
+
+	*after = *a;
+	after->own_rows += rows;
+	after->own_postings++;
+	if ((status = bj_decimal_add(a->base.quantity, a->own_quantity, &before)) != BJ_OK ||
+		(status = bj_decimal_add(a->own_quantity, quantity, &after->own_quantity)) != BJ_OK ||
+		(status = bj_decimal_add(a->base.quantity, after->own_quantity, &total)) != BJ_OK)
+		return status;
+	posting->before = position(before, rows_before);
+	posting->emptied = rows_before + rows <= 0;
+	if ((status = bj_rate_between(a->price, posting->before, position(total, rows_before + rows),
+								  &posting->amount)) != BJ_OK ||
+		(status = bj_decimal_add(a->own_booked, posting->amount, &after->own_booked)) != BJ_OK)
+		return status;
+	return bj_decimal_add(a->base.amount, after->own_booked, &total);
+}
+
 BjStatus
 bj_ledger_post(TierTotals *totals, const TotalKey *key, const CatalogPrice *price,
 			   Decimal quantity, int rows, Posting *posting)
 {
 	AccountEntry *entry;
 	Account    *a;
-	Decimal		before;
-	Decimal		own;
-	Decimal		after;
-	Decimal		was;
-	Decimal		is;
-	Decimal		booked;
+	Account		after;
 	BjStatus	status = BJ_OK;
-	int64		rows_before;
 
 	if (ledger == NULL)
 		ledger_open();
@@ -305,26 +324,16 @@ bj_ledger_post(TierTotals *totals, const TotalKey *key, const CatalogPrice *pric
 		a = entry->account;
 	else
 		status = account_new(totals, key, price, &a);
-
-	if (status != BJ_OK ||
-		(status = bj_decimal_add(a->base.quantity, a->own_quantity, &before)) != BJ_OK ||
-		(status = bj_decimal_add(a->own_quantity, quantity, &own)) != BJ_OK ||
-		(status = bj_decimal_add(a->base.quantity, own, &after)) != BJ_OK)
-		return status;
-	rows_before = a->base.rows + a->own_rows;
-	posting->before = position(before, rows_before);
-	posting->emptied = rows_before + rows <= 0;
-	if ((status = bj_decimal_add(a->base_f, a->own_booked, &was)) != BJ_OK ||
-		(status = bj_rate_at(a->price, position(after, rows_before + rows), &is)) != BJ_OK ||
-		(status = bj_decimal_subtract(is, was, &posting->amount)) != BJ_OK ||
-		(status = bj_decimal_add(a->own_booked, posting->amount, &booked)) != BJ_OK)
+	if (status == BJ_OK)
+		status = rate_posting(a, quantity, rows, &after, posting);
+	if (status != BJ_OK)
 		return status;
 
 	account_save(a);
-	a->own_quantity = own;
-	a->own_booked = booked;
-	a->own_rows += rows;
-	a->own_postings++;
+	a->own_quantity = after.own_quantity;
+	a->own_booked = after.own_booked;
+	a->own_rows = after.own_rows;
+	a->own_postings = after.own_postings;
 	return BJ_OK;
 }
 
@@ -445,7 +454,6 @@ settle_account(TierTotals *totals, ChargeWriter *charges, Account *a)
 			 */
 			a->base = row;
 			ItemPointerSetInvalid(&a->base.root);
-			a->base_f = row.amount;
 			a->own_quantity = a->own_booked = BJ_DECIMAL_ZERO;
 			a->own_rows = a->own_postings = 0;
 			return;
