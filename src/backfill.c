@@ -157,7 +157,7 @@ rate_gap(Rating *rating, HostRows *host)
 		wanted[n++].period_start = host->rows[i].period_start;
 	}
 	if (n > 0)
-		bj_check(bj_charges_find(rating->binding->attachment_id, wanted, n));
+		bj_check(bj_charges_find(rating->binding->book, rating->binding->attachment_id, wanted, n));
 	n = 0;
 	for (uint64 i = 0; i < host->n; i++)
 	{
@@ -398,7 +398,7 @@ retry_event(Rating *rating, Relation rel, Parked *parked, int n)
 	charged.event_key = row.event_key;
 	charged.has_at = row.fault.sqlstate == 0;
 	charged.period_start = row.period_start;
-	bj_check(bj_charges_find(rating->binding->attachment_id, &charged, 1));
+	bj_check(bj_charges_find(rating->binding->book, rating->binding->attachment_id, &charged, 1));
 	bj_rating_retry(rating, &row, charged.found ? "update" : "usage", faults);
 	hand_faults(rating, &row, faults, parked, n);
 }

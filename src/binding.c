@@ -39,7 +39,9 @@ typedef struct BindingEntry
 
 static HTAB *bindings = NULL;
 
-static const char *const columns[] = {"attachment_id", "mapping", "on_unpriced", "state"};
+static const char *const columns[] = {
+	"attachment_id", "mapping", "on_unpriced", "state", "mode"
+};
 
 static void
 binding_changed(Oid relid)
@@ -244,7 +246,7 @@ static Binding *
 binding_read(Relation host, int64 attachment_id)
 {
 	Relation	rel = bj_table_open(BJ_TABLE_ATTACHMENT, AccessShareLock);
-	AttrNumber	att[4];
+	AttrNumber	att[lengthof(columns)];
 	int			first = 0;
 	ScanKeyData key;
 	Snapshot	snapshot;
@@ -252,7 +254,7 @@ binding_read(Relation host, int64 attachment_id)
 	HeapTuple	tuple;
 	Binding    *b = NULL;
 
-	if (rel == NULL || bj_columns_find(rel, columns, 4, att) != NULL)
+	if (rel == NULL || bj_columns_find(rel, columns, lengthof(columns), att) != NULL)
 	{
 		if (rel != NULL)
 			table_close(rel, AccessShareLock);
@@ -274,6 +276,8 @@ binding_read(Relation host, int64 attachment_id)
 						   "reject") == 0;
 		b->active = strcmp(TextDatumGetCString(heap_getattr(tuple, att[3], desc, &isnull)),
 						   "active") == 0;
+		b->book = strcmp(TextDatumGetCString(heap_getattr(tuple, att[4], desc, &isnull)),
+						 "shadow") == 0 ? BJ_BOOK_SHADOW : BJ_BOOK_BILLED;
 		bind_mapping(b, RelationGetDescr(host),
 					 DatumGetJsonbPCopy(heap_getattr(tuple, att[1], desc, &isnull)));
 	}

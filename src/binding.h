@@ -11,6 +11,7 @@
 
 #include "core/decimal.h"
 #include "keytext.h"
+#include "tables.h"
 
 /* Where a value comes from: a column, or a constant. */
 typedef struct Source
@@ -36,6 +37,7 @@ typedef struct Binding
 	const char *problem;		/* why the mapping cannot be used, or NULL */
 	bool		active;
 	bool		reject;			/* on_unpriced */
+	BjBook		book;			/* of its mode */
 	Source		account;
 	Source		occurred_at;
 	int64		at_constant;	/* TimestampTz, where occurred_at is one */

@@ -125,17 +125,25 @@ parent_usable(Relation rel)
 		rel->rd_rel->relkind == RELKIND_RELATION;
 }
 
+static BjTable
+table_of(BjBook book)
+{
+	return book == BJ_BOOK_SHADOW ? BJ_TABLE_SHADOW_CHARGE : BJ_TABLE_CHARGE;
+}
+
 ChargeWriter *
-bj_charges_open(const char **problem)
+bj_charges_open(BjBook book, const char **problem)
 {
 	ChargeWriter *w;
 	AttrNumber	att[NCOLUMNS];
-	Relation	parent = bj_table_open(BJ_TABLE_CHARGE, RowExclusiveLock);
+	BjTable		table = table_of(book);
+	Relation	parent = bj_table_open(table, RowExclusiveLock);
 
-	*problem = "table billadj.charge does not exist";
+	*problem = psprintf("table billadj.%s does not exist", bj_table_name(table));
 	if (parent == NULL)
 		return NULL;
-	*problem = "table billadj.charge does not have the columns of this library";
+	*problem = psprintf("table billadj.%s does not have the columns of this library",
+						bj_table_name(table));
 	if (!parent_usable(parent) || bj_columns_find(parent, columns, NCOLUMNS, att) != NULL)
 	{
 		table_close(parent, NoLock);
@@ -571,9 +579,9 @@ likely_partitions(Finder *f, Relation parent)
 }
 
 BjStatus
-bj_charges_find(int64 attachment_id, ChargedRow *rows, int nrows)
+bj_charges_find(BjBook book, int64 attachment_id, ChargedRow *rows, int nrows)
 {
-	Relation	parent = bj_table_open(BJ_TABLE_CHARGE, AccessShareLock);
+	Relation	parent = bj_table_open(table_of(book), AccessShareLock);
 	Finder		f = {attachment_id, rows, nrows, NULL, BJ_OK};
 	List	   *first;
 	ListCell   *cell;

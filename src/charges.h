@@ -12,6 +12,7 @@
 
 #include "core/rate.h"
 #include "keytext.h"
+#include "tables.h"
 
 typedef struct Charge
 {
@@ -36,11 +37,11 @@ typedef struct Charge
 typedef struct ChargeWriter ChargeWriter;
 
 /*
- * Opens the charge table with RowExclusiveLock, kept until the end of the
+ * Opens the charge table of a book with RowExclusiveLock, kept until the end of the
  * transaction.  NULL with *problem set if it is missing or of another shape.
  * Allocates in the current context.
  */
-extern ChargeWriter *bj_charges_open(const char **problem);
+extern ChargeWriter *bj_charges_open(BjBook book, const char **problem);
 
 /* Buffers a charge; false if no partition can take it. */
 extern bool bj_charges_add(ChargeWriter *writer, const Charge *charge);
@@ -81,6 +82,7 @@ typedef struct ChargedRow
  * rows are nobody's.  event_keys are distinct.  BJ_OUT_OF_RANGE when a sum
  * cannot be held.
  */
-extern BjStatus bj_charges_find(int64 attachment_id, ChargedRow *rows, int nrows);
+extern BjStatus bj_charges_find(BjBook book, int64 attachment_id,
+								ChargedRow *rows, int nrows);
 
 #endif							/* BILLADJ_CHARGES_H */

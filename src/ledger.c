@@ -79,7 +79,7 @@ total_key_hash(const TotalKey *key)
 static inline bool
 total_key_equal(const TotalKey *a, const TotalKey *b)
 {
-	return a->price_id == b->price_id && a->period_start == b->period_start &&
+	return a->price_id == b->price_id && a->book == b->book && a->period_start == b->period_start &&
 		bj_key_equal(a->account, b->account) && bj_key_equal(a->meter, b->meter);
 }
 
@@ -347,14 +347,16 @@ key_text_cmp(KeyText a, KeyText b)
 	return cmp != 0 ? cmp : a.length - b.length;
 }
 
-/* The lock order, the same everywhere: account, meter, period, price. */
+/* The lock order, the same everywhere: book, account, meter, period, price. */
 static int
 account_cmp(const void *x, const void *y)
 {
 	const TotalKey *a = &(*(Account *const *) x)->key;
 	const TotalKey *b = &(*(Account *const *) y)->key;
-	int			cmp = key_text_cmp(a->account, b->account);
+	int			cmp = (int) a->book - (int) b->book;
 
+	if (cmp == 0)
+		cmp = key_text_cmp(a->account, b->account);
 	if (cmp == 0)
 		cmp = key_text_cmp(a->meter, b->meter);
 	if (cmp == 0)
@@ -414,7 +416,7 @@ charge_position(ChargeWriter *charges, const Account *a, const TotalRow *now,
 	if (!bj_charges_add(charges, &c))
 		ereport(ERROR,
 				(errcode(ERRCODE_BJ_NOT_INSTALLED),
-				 errmsg("table billadj.charge has no partition for %s",
+				 errmsg("no partition of the charges holds %s",
 						timestamptz_to_str(a->key.period_start)),
 				 errhint("Run SELECT * FROM billadj.maintain().")));
 }
@@ -467,12 +469,14 @@ settle_context(void *arg)
 	errcontext("settling %d usage totals at commit", *(int *) arg);
 }
 
+/* Settles the accounts of one book, n of them. */
 static void
-settle_all(Account **accounts, int n)
+settle_book(Account **accounts, int n)
 {
 	const char *problem;
-	TierTotals *totals = bj_tiertotals_open(&problem);
-	ChargeWriter *charges = totals ? bj_charges_open(&problem) : NULL;
+	BjBook		book = accounts[0]->key.book;
+	TierTotals *totals = bj_tiertotals_open(book, &problem);
+	ChargeWriter *charges = totals ? bj_charges_open(book, &problem) : NULL;
 
 	if (charges == NULL)
 		ereport(ERROR,
@@ -488,6 +492,17 @@ settle_all(Account **accounts, int n)
 	}
 	bj_charges_close(charges);
 	bj_tiertotals_close(totals);
+}
+
+static void
+settle_all(Account **accounts, int n)
+{
+	for (int i = 0, next; i < n; i = next)
+	{
+		for (next = i + 1; next < n && accounts[next]->key.book == accounts[i]->key.book;)
+			next++;
+		settle_book(accounts + i, next - i);
+	}
 	CommandCounterIncrement();
 }
 

@@ -50,7 +50,7 @@ bj_rating_begin(Rating *r, const Binding *binding)
 	if (problem != NULL)
 		problem = psprintf("table billadj.%s does not exist or does not have the columns of this library", problem);
 	else
-		r->charges = bj_charges_open(&problem);
+		r->charges = bj_charges_open(binding->book, &problem);
 	if (r->charges != NULL)
 		return true;
 	bj_rating_warn(problem);
@@ -302,7 +302,7 @@ totals(Rating *r)
 	{
 		MemoryContext old = MemoryContextSwitchTo(r->context);
 
-		r->totals = bj_tiertotals_open(&r->totals_problem);
+		r->totals = bj_tiertotals_open(r->binding->book, &r->totals_problem);
 		MemoryContextSwitchTo(old);
 	}
 	return r->totals;
@@ -325,7 +325,7 @@ emptied_basis(void)
 static bool
 book_at_position(Rating *r, Charge *charge, const CatalogPrice *price, Fault *fault)
 {
-	TotalKey	key = {charge->account, charge->meter, charge->period_start, price->price_id};
+	TotalKey	key = {r->binding->book, charge->account, charge->meter, charge->period_start, price->price_id};
 	Posting		posting;
 	BjStatus	status;
 

@@ -34,6 +34,8 @@ static const char *const table_names[BJ_NTABLES] = {
 	[BJ_TABLE_CHARGE] = "charge",
 	[BJ_TABLE_TIER_TOTAL] = "tier_total",
 	[BJ_TABLE_PARKED_USAGE] = "parked_usage",
+	[BJ_TABLE_SHADOW_CHARGE] = "shadow_charge",
+	[BJ_TABLE_SHADOW_TOTAL] = "shadow_total",
 	[BJ_TABLE_CHARGE_ID_SEQ] = "charge_id_seq"
 };
 

@@ -24,10 +24,22 @@ typedef enum BjTable
 	BJ_TABLE_CHARGE,
 	BJ_TABLE_TIER_TOTAL,
 	BJ_TABLE_PARKED_USAGE,
+	BJ_TABLE_SHADOW_CHARGE,
+	BJ_TABLE_SHADOW_TOTAL,
 	BJ_TABLE_CHARGE_ID_SEQ
 } BjTable;
 
 #define BJ_NTABLES (BJ_TABLE_CHARGE_ID_SEQ + 1)
+
+/*
+ * Where charges and totals are kept: those that are billed, or those that are
+ * only compared with what the host bills.
+ */
+typedef enum BjBook
+{
+	BJ_BOOK_BILLED,
+	BJ_BOOK_SHADOW
+} BjBook;
 
 extern void bj_tables_init(void);
 

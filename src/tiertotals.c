@@ -64,16 +64,18 @@ key_is_ours(Relation index, const AttrNumber *att)
 }
 
 TierTotals *
-bj_tiertotals_open(const char **problem)
+bj_tiertotals_open(BjBook book, const char **problem)
 {
 	TierTotals *t = palloc0(sizeof(TierTotals));
+	BjTable		table = book == BJ_BOOK_SHADOW ? BJ_TABLE_SHADOW_TOTAL : BJ_TABLE_TIER_TOTAL;
 	Oid			pkey;
 
-	t->rel = bj_table_open(BJ_TABLE_TIER_TOTAL, RowExclusiveLock);
-	*problem = "table billadj.tier_total does not exist";
+	t->rel = bj_table_open(table, RowExclusiveLock);
+	*problem = psprintf("table billadj.%s does not exist", bj_table_name(table));
 	if (t->rel == NULL)
 		return NULL;
-	*problem = "table billadj.tier_total does not have the columns and the primary key of this library";
+	*problem = psprintf("table billadj.%s does not have the columns and the primary key of this library",
+						bj_table_name(table));
 	if (t->rel->rd_rel->relam != HEAP_TABLE_AM_OID ||
 		bj_columns_find(t->rel, columns, NCOLUMNS, t->att) != NULL)
 	{
@@ -244,7 +246,7 @@ bj_tiertotals_update(TierTotals *t, const TotalRow *old, const TotalRow *row)
 			heap_freetuple(tuple);
 			return false;
 		default:
-			elog(ERROR, "a total of billadj.tier_total was written twice in one command");
+			elog(ERROR, "a total was written twice in one command");
 	}
 	return false;
 }

@@ -16,9 +16,11 @@
 
 #include "core/decimal.h"
 #include "keytext.h"
+#include "tables.h"
 
 typedef struct TotalKey
 {
+	BjBook		book;
 	KeyText		account;
 	KeyText		meter;
 	TimestampTz period_start;
@@ -42,7 +44,7 @@ typedef struct TierTotals TierTotals;
  * transaction.  NULL with *problem set if they are missing or of another
  * shape.  Everything is allocated in the current context.
  */
-extern TierTotals *bj_tiertotals_open(const char **problem);
+extern TierTotals *bj_tiertotals_open(BjBook book, const char **problem);
 extern void bj_tiertotals_close(TierTotals *totals);
 
 /*

@@ -312,7 +312,7 @@ changes_find_charges(Rating *rating, Changes *c)
 		wanted[n].has_at = old->fault.sqlstate == 0;
 		wanted[n++].period_start = old->period_start;
 	}
-	status = n > 0 ? bj_charges_find(rating->binding->attachment_id, wanted, n) : BJ_OK;
+	status = n > 0 ? bj_charges_find(rating->binding->book, rating->binding->attachment_id, wanted, n) : BJ_OK;
 	if (status != BJ_OK)
 		bj_check(status);
 	for (int i = 0; i < c->n; i++)
