@@ -185,6 +185,35 @@ COMMENT ON FUNCTION billadj.map_value(regclass, text, text, jsonb) IS 'one entry
 REVOKE ALL ON FUNCTION billadj.map_value(regclass, text, text, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.map_value(regclass, text, text, jsonb) TO billadj_admin;
 
+-- What the host itself bills for a row.  It is only compared, so any number
+-- will do, a float too.
+CREATE FUNCTION billadj.map_compare(relation regclass, compare text) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    type text;
+BEGIN
+    IF compare IS NULL THEN
+        RETURN '{}';
+    END IF;
+    SELECT t.typname INTO type
+      FROM pg_attribute a JOIN pg_type t ON t.oid = billadj.base_type(a.atttypid)
+     WHERE a.attrelid = relation AND a.attname = compare AND a.attnum > 0 AND NOT a.attisdropped;
+    IF type IS NULL THEN
+        RAISE EXCEPTION 'column "%" of table % does not exist', compare, relation
+            USING ERRCODE = 'undefined_column', HINT = 'compare names the column that holds what the table''s own biller computed.';
+    ELSIF type NOT IN ('int2', 'int4', 'int8', 'numeric', 'float4', 'float8', 'money') THEN
+        RAISE EXCEPTION 'column "%" of table % is of type %, which is no amount', compare, relation, type
+            USING ERRCODE = 'UB013', HINT = 'Name a column of a number type.';
+    END IF;
+    RETURN jsonb_build_object('compare', jsonb_build_object('column', compare));
+END
+$function$;
+COMMENT ON FUNCTION billadj.map_compare(regclass, text) IS 'the entry of a mapping for the column that mode shadow compares with';
+REVOKE ALL ON FUNCTION billadj.map_compare(regclass, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.map_compare(regclass, text) TO billadj_admin;
+
 CREATE FUNCTION billadj.map_measures(relation regclass, meter text, quantity text, measures jsonb, kept jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -443,12 +472,12 @@ LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-    IF mode = 'shadow' OR compare IS NOT NULL THEN
-        RAISE EXCEPTION '% is not supported in this version', CASE WHEN mode = 'shadow' THEN 'mode "shadow"' ELSE 'compare' END
-            USING ERRCODE = 'feature_not_supported', HINT = 'Attach with mode => ''rate'' and without compare.';
-    ELSIF mode IS DISTINCT FROM 'rate' THEN
+    IF mode IS NULL OR mode NOT IN ('rate', 'shadow') THEN
         RAISE EXCEPTION 'mode % is unknown', quote_nullable(mode)
-            USING ERRCODE = 'UB013', HINT = 'Attach with mode => ''rate''.';
+            USING ERRCODE = 'UB013', HINT = 'It is ''rate'', or ''shadow'' to compare with amounts of the table''s own.';
+    ELSIF (mode = 'shadow') <> (compare IS NOT NULL) THEN
+        RAISE EXCEPTION 'mode % and compare % do not go together', quote_literal(mode), quote_nullable(compare)
+            USING ERRCODE = 'UB013', HINT = 'Mode ''shadow'' needs compare => the column of the table that holds its own amount; mode ''rate'' has none.';
     ELSIF on_unpriced IS NULL OR on_unpriced NOT IN ('park', 'reject') THEN
         RAISE EXCEPTION 'on_unpriced % is unknown', quote_nullable(on_unpriced)
             USING ERRCODE = 'UB013', HINT = 'It is ''park'' or ''reject''.';
@@ -564,7 +593,8 @@ BEGIN
         'account', billadj.map_value(attach.relation, 'account', attach.account),
         'occurred_at', billadj.map_value(attach.relation, 'time', attach.occurred_at),
         'event_key', billadj.map_event_key(attach.relation, attach.event_key, NULL),
-        'measures', billadj.map_measures(attach.relation, attach.meter, attach.quantity, attach.measures, NULL));
+        'measures', billadj.map_measures(attach.relation, attach.meter, attach.quantity, attach.measures, NULL))
+        || billadj.map_compare(attach.relation, attach.compare);
     lock := NULL;
     FOR note IN SELECT n.object, n.note FROM billadj.mapping_notes(attach.relation, mapping) n LOOP
         step := step + 1;
@@ -764,12 +794,13 @@ BEGIN
     PERFORM billadj.require_host_owner(remap.relation);
     number := billadj.attachment_of(remap.relation);
     SELECT a.mapping, a.mode, a.on_unpriced, a.detect INTO old FROM billadj.attachment a WHERE a.attachment_id = number;
-    PERFORM billadj.check_policy(old.mode, NULL, coalesce(remap.on_unpriced, old.on_unpriced));
+    PERFORM billadj.check_policy(old.mode, old.mapping #>> '{compare,column}', coalesce(remap.on_unpriced, old.on_unpriced));
     mapping := jsonb_build_object(
         'account', billadj.map_value(remap.relation, 'account', remap.account, old.mapping -> 'account'),
         'occurred_at', billadj.map_value(remap.relation, 'time', remap.occurred_at, old.mapping -> 'occurred_at'),
         'event_key', billadj.map_event_key(remap.relation, remap.event_key, old.mapping -> 'event_key'),
-        'measures', billadj.map_measures(remap.relation, remap.meter, remap.quantity, remap.measures, old.mapping -> 'measures'));
+        'measures', billadj.map_measures(remap.relation, remap.meter, remap.quantity, remap.measures, old.mapping -> 'measures'))
+        || billadj.map_compare(remap.relation, old.mapping #>> '{compare,column}');
     done := NOT dry_run;
     step := 0;
     FOR note IN

@@ -44,7 +44,7 @@ DECLARE
     number bigint := billadj.attachment_of(relation);
     m      record;
 BEGIN
-    SELECT s.* INTO m
+    SELECT s.*, CASE WHEN a.mode = 'shadow' THEN 'shadow_charge' ELSE 'charge' END AS book INTO m
       FROM billadj.attachment a, billadj.mapped_sql(a.mapping) s
      WHERE a.attachment_id = number;
     RETURN QUERY EXECUTE format($query$
@@ -52,7 +52,7 @@ BEGIN
           FROM %s h
           CROSS JOIN unnest($2) AS m(measure)
           LEFT JOIN (SELECT c.event_key, c.measure
-                       FROM billadj.charge c
+                       FROM billadj.%I c
                       WHERE c.attachment_id = $1
                       GROUP BY c.event_key, c.measure
                      HAVING sum(c.row_count) > 0) charged
@@ -61,7 +61,7 @@ BEGIN
            AND NOT EXISTS (SELECT FROM billadj.parked_usage p
                             WHERE p.attachment_id = $1 AND p.resolved_at IS NULL
                               AND p.event_key = %s AND p.measure IN (m.measure, ''))
-         LIMIT $3$query$, m.account, m.event_key, m.occurred_at, relation, m.event_key, m.event_key)
+         LIMIT $3$query$, m.account, m.event_key, m.occurred_at, relation, m.book, m.event_key, m.event_key)
         USING number, m.measures, max;
 END
 $function$;

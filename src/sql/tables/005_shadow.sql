@@ -12,3 +12,4 @@ COMMENT ON TABLE billadj.shadow_total IS 'running totals of the charges in billa
 
 GRANT SELECT ON billadj.shadow_charge, billadj.shadow_total
    TO billadj_admin, billadj_operator, billadj_auditor, billadj_reader;
+GRANT DELETE ON billadj.shadow_charge, billadj.shadow_total TO billadj_admin;
