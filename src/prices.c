@@ -401,7 +401,8 @@ price_read(Catalogue *c, Reader *r, HeapTuple tuple, CatalogPrice *price,
 						  &price->price, &problem))
 		price->problem = problem.message;
 	else
-		price->linear = bj_price_is_linear(&price->price);
+		price->linear = bj_price_is_linear(&price->price) &&
+			bj_rate_at(&price->price, (Position) {true, {1, 0}}, &price->unit) == BJ_OK;
 	strlcpy(price->price.currency, currency, 4);
 }
 

@@ -22,7 +22,8 @@ typedef struct CatalogPrice
 	TimestampTz from;			/* DT_NOBEGIN: always was */
 	TimestampTz until;			/* exclusive; DT_NOEND: open */
 	const char *problem;		/* why the document cannot be used, or NULL */
-	bool		linear;
+	bool		linear;			/* then f(quantity) = quantity * unit */
+	Decimal		unit;
 	Price		price;			/* its currency is that of the card */
 } CatalogPrice;
 

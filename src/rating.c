@@ -71,23 +71,6 @@ bj_rating_end(Rating *r)
 
 /* ---- working a row out ---- */
 
-/*
- * What a linear price makes of a quantity of either sign.  A difference that
- * takes usage back is a credit, whatever the price does with rows below zero.
- */
-static BjStatus
-linear_amount(const Price *price, Decimal quantity, Decimal *amount)
-{
-	Position	zero = {true, BJ_DECIMAL_ZERO};
-	bool		negative = bj_decimal_sign(quantity) < 0;
-	Position	after = {true, negative ? bj_decimal_negate(quantity) : quantity};
-	BjStatus	status = bj_rate_between(price, zero, after, amount);
-
-	if (status == BJ_OK && negative)
-		*amount = bj_decimal_negate(*amount);
-	return status;
-}
-
 static void
 work_out_measure(const UsageRow *row, const UsageMeasure *m, Rated *rated)
 {
@@ -109,7 +92,7 @@ work_out_measure(const UsageRow *row, const UsageMeasure *m, Rated *rated)
 		return;
 	status = bj_rate_quantity(&rated->price->price, m->quantity, &rated->counted);
 	if (status == BJ_OK && rated->price->linear)
-		status = linear_amount(&rated->price->price, rated->counted, &rated->amount);
+		status = bj_decimal_multiply(rated->counted, rated->price->unit, &rated->amount);
 	if (status != BJ_OK)
 		bj_fault_status(&rated->fault, status);
 }

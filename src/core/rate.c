@@ -422,6 +422,49 @@ bj_rate_at(const Price *price, Position at, Decimal *amount)
 	return bj_rate_between(price, BJ_NOT_CHARGED, at, amount);
 }
 
+/* The tier that a quantity above zero falls in; tiers above first. */
+static int32_t
+tier_of(const Price *price, Decimal quantity, int32_t first)
+{
+	while (first < price->ntiers - 1)
+	{
+		int			order = bj_decimal_compare(quantity,
+											   price->tiers[first].up_to);
+
+		if (order < 0 || (order == 0 && !price->bound_exclusive))
+			break;
+		first++;
+	}
+	return first;
+}
+
+/*
+ * Most charges lie between two places above zero of one tier, where every
+ * tiered price is the unit amount times the difference.  False: not such a
+ * case, or one for wider numbers.
+ */
+static bool
+within_tier(const Price *price, Position before, Position after,
+			Decimal *amount)
+{
+	Decimal		quantity;
+	int32_t		tier;
+
+	if (price->ntiers == 0 || !before.charged || !after.charged ||
+		bj_decimal_sign(before.quantity) <= 0 ||
+		bj_decimal_sign(after.quantity) <= 0)
+		return false;
+	if (bj_decimal_subtract(after.quantity, before.quantity, &quantity) != BJ_OK)
+		return false;
+	tier = tier_of(price, bj_decimal_sign(quantity) < 0 ? after.quantity
+				   : before.quantity, 0);
+	if (tier_of(price, bj_decimal_sign(quantity) < 0 ? before.quantity
+				: after.quantity, tier) != tier)
+		return false;
+	return bj_decimal_multiply(quantity, tier_terms(price, tier).unit_amount,
+							   amount) == BJ_OK;
+}
+
 BjStatus
 bj_rate_between(const Price *price, Position before, Position after,
 				Decimal *amount)
@@ -430,6 +473,8 @@ bj_rate_between(const Price *price, Position before, Position after,
 	Place		new_place;
 	BjStatus	status;
 
+	if (within_tier(price, before, after, amount))
+		return BJ_OK;
 	status = make_places(price, before, after, &old_place, &new_place);
 	if (status != BJ_OK)
 		return status;
