@@ -24,7 +24,8 @@ DATA = $(wildcard src/sql/update/billadj--*--*.sql)
 REGRESS = install numeric money rate catalogue attach usage parked correct backfill shadow \
           explain uninstall
 REGRESS_OPTS = --load-extension=btree_gist
-ISOLATION = $(sort $(basename $(notdir $(wildcard test/isolation/specs/*.spec))))
+# fixture makes what the others build on, so it runs first.
+ISOLATION = fixture $(filter-out fixture,$(sort $(basename $(notdir $(wildcard test/isolation/specs/*.spec)))))
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=test/isolation
 TAP_TESTS = 1
 PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
