@@ -520,6 +520,7 @@ settle(void)
 	int			n = 0;
 	ErrorContextCallback callback;
 	int			save_timeout = LockTimeout;
+	bool		save_read_only = XactReadOnly;
 
 	ledger->settled = true;
 	context = AllocSetContextCreate(ledger->context, "billadj settle", ALLOCSET_DEFAULT_SIZES);
@@ -536,6 +537,8 @@ settle(void)
 		if (bj_settle_timeout > 0 &&
 			(LockTimeout == 0 || LockTimeout > bj_settle_timeout))
 			LockTimeout = bj_settle_timeout;
+		/* decided when the usage was written; nextval() would refuse */
+		XactReadOnly = false;
 		PG_TRY();
 		{
 			PushActiveSnapshot(GetLatestSnapshot());
@@ -545,6 +548,7 @@ settle(void)
 		PG_FINALLY();
 		{
 			LockTimeout = save_timeout;
+			XactReadOnly = save_read_only;
 		}
 		PG_END_TRY();
 		error_context_stack = callback.previous;
