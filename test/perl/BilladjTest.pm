@@ -1,0 +1,117 @@
+# BilladjTest.pm: servers with billadj and an attached host table
+#
+# The host table, its prices and the oracle are those of the isolation specs:
+# their fixture is read from test/isolation/specs/fixture.spec, so that there is
+# one definition of what is right.
+package BilladjTest;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use File::Basename;
+use File::Spec;
+use File::Temp;
+use POSIX ();
+
+our @EXPORT = qw(new_server install_fixture wrong_rows is_right sorted_rows sql_ok);
+
+# initdb refuses to run as root.  These tests then run as the user postgres, in
+# a directory that may be written by it.
+BEGIN
+{
+	if ($> == 0 && (my ($uid, $gid, $home) = (getpwnam('postgres'))[ 2, 3, 7 ]))
+	{
+		$ENV{TESTDIR} = File::Temp::tempdir(CLEANUP => 0);
+		chown $uid, $gid, $ENV{TESTDIR};
+		$ENV{HOME} = $home;
+		$) = "$gid $gid";
+		POSIX::setgid($gid);
+		POSIX::setuid($uid);
+	}
+}
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $fixture = File::Spec->catfile(dirname(__FILE__),
+	'..', 'isolation', 'specs', 'fixture.spec');
+
+# A started server; the rest are lines of its configuration.
+sub new_server
+{
+	my ($name, @lines) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
+	$node->append_conf('postgresql.conf', join("\n", @lines,
+		'max_prepared_transactions = 20', 'autovacuum_naptime = 1', ''));
+	$node->start;
+	return $node;
+}
+
+# The setup blocks of the specs' fixture, then a host table made by it.
+sub install_fixture
+{
+	my ($node, $database) = @_;
+	my $spec = slurp_file($fixture);
+	my @blocks = $spec =~ /^setup\n\{\n(.*?)^\}\n/msg;
+
+	die "no setup in $fixture" unless @blocks;
+	$node->safe_psql($database // 'postgres',
+		join("\n", @blocks, 'SELECT fixture.reset();'));
+	return;
+}
+
+sub wrong_rows
+{
+	my ($node, $database, $since) = @_;
+
+	return $node->safe_psql($database // 'postgres',
+		"SELECT * FROM fixture.wrong('" . ($since // '-infinity') . "') LIMIT 20");
+}
+
+# The oracle: charges = totals = fresh rating of the host's rows.
+sub is_right
+{
+	my ($node, $what, $database, $since) = @_;
+
+	return is(wrong_rows($node, $database, $since), '',
+		"$what: charges = totals = fresh rating");
+}
+
+# Every table outside the server's schemas with its rows in one order, and the
+# sequences: what must be equal after a restore.
+sub sorted_rows
+{
+	my ($node, $database) = @_;
+	my %rows;
+	my @tables = split /\n/, $node->safe_psql($database, q{
+		SELECT c.oid::regclass FROM pg_class c
+		  JOIN pg_namespace n ON n.oid = c.relnamespace
+		 WHERE c.relkind IN ('r', 'S') AND n.nspname !~ '^pg_|^information_schema$'
+		 ORDER BY 1});
+
+	foreach my $table (@tables)
+	{
+		$rows{$table} = $node->safe_psql($database,
+			"SELECT t::text FROM $table t ORDER BY t::text COLLATE \"C\"");
+	}
+	# log_cnt says how many numbers the write-ahead log is ahead, and differs
+	s/^\((\d+),\d+,([tf])\)$/($1,$2)/ foreach values %rows;
+	return \%rows;
+}
+
+# Runs SQL; passes if there is neither an error nor a warning.
+sub sql_ok
+{
+	my ($node, $sql, $what, $database) = @_;
+	my ($rc, $stdout, $stderr) =
+		$node->psql($database // 'postgres', $sql, on_error_stop => 1);
+
+	ok($rc == 0 && $stderr eq '', $what) or diag("exit status $rc: $stderr");
+	return $stdout;
+}
+
+1;
