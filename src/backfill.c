@@ -90,12 +90,33 @@ slot_from_record(TupleTableSlot *slot, Datum record)
 }
 
 static bool
-is_charged(const ChargedRow *row)
+is_charged(const ChargedRow *row, const char *measure)
 {
 	for (ChargedPart *part = row->parts; part != NULL; part = part->next)
-		if (part->rows > 0)
+		if (part->rows > 0 &&
+			(measure == NULL || (part->measure.length == strlen(measure) &&
+								 memcmp(part->measure.data, measure, part->measure.length) == 0)))
 			return true;
 	return false;
+}
+
+/*
+ * Leaves only the measures that are not charged; false if none is left.  Under
+ * a broken mapping measures have no names, and a row that is charged at all is
+ * none of ours.
+ */
+static bool
+leave_gap(UsageRow *row, const ChargedRow *charged)
+{
+	int			n = 0;
+
+	if (row->whole != NULL)
+		return !is_charged(charged, NULL);
+	for (int i = 0; i < row->nmeasures; i++)
+		if (!is_charged(charged, row->measures[i].bound->measure))
+			row->measures[n++] = row->measures[i];
+	row->nmeasures = n;
+	return n > 0;
 }
 
 /* ---- host rows ---- */
@@ -140,7 +161,7 @@ read_blocks(Relation rel, const Binding *binding, int64 from, int64 to, HostRows
 	ExecDropSingleTupleTableSlot(slot);
 }
 
-/* Rates those rows that are neither charged nor parked. */
+/* Rates those measures that are not charged, of rows that are not parked. */
 static void
 rate_gap(Rating *rating, HostRows *host)
 {
@@ -163,7 +184,7 @@ rate_gap(Rating *rating, HostRows *host)
 	{
 		if (host->rows[i].event_key.length < 0)
 			continue;			/* no key, no way to know it again */
-		if (!is_charged(&wanted[n]) &&
+		if (leave_gap(&host->rows[i], &wanted[n]) &&
 			!bj_parked_has(rating->binding->attachment_id, wanted[n].event_key))
 			bj_rating_add(rating, &host->rows[i], wanted[n].found ? "update" : "backfill");
 		n++;
@@ -223,14 +244,19 @@ typedef struct Parked
 	Fault		fault;			/* of the retry */
 } Parked;
 
+/*
+ * The least tried first: with a limit, rows that nothing mends would keep the
+ * others from being tried at all.
+ */
 static const char *const select_parked =
 "SELECT p.ctid, p.event_key, p.measure, p.mapped"
 "  FROM billadj.parked_usage p"
 " WHERE p.attachment_id OPERATOR(pg_catalog.=) $1 AND p.resolved_at IS NULL"
 "   AND p.event_key OPERATOR(pg_catalog.=) ANY (ARRAY("
-"       SELECT DISTINCT q.event_key FROM billadj.parked_usage q"
+"       SELECT q.event_key FROM billadj.parked_usage q"
 "        WHERE q.attachment_id OPERATOR(pg_catalog.=) $1 AND q.resolved_at IS NULL AND q.event_key IS NOT NULL"
-"        ORDER BY q.event_key LIMIT $2))"
+"        GROUP BY q.event_key"
+"        ORDER BY pg_catalog.min(q.attempts), q.event_key LIMIT $2))"
 " ORDER BY p.event_key, p.measure, p.parked_at"
 "   FOR UPDATE SKIP LOCKED";
 
@@ -399,7 +425,7 @@ retry_event(Rating *rating, Relation rel, Parked *parked, int n)
 	charged.has_at = row.fault.sqlstate == 0;
 	charged.period_start = row.period_start;
 	bj_check(bj_charges_find(rating->binding->book, rating->binding->attachment_id, &charged, 1));
-	bj_rating_retry(rating, &row, charged.found ? "update" : "usage", faults);
+	bj_rating_retry(rating, &charged, &row, faults);
 	hand_faults(rating, &row, faults, parked, n);
 }
 

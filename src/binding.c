@@ -39,8 +39,9 @@ typedef struct BindingEntry
 
 static HTAB *bindings = NULL;
 
-static const char *const columns[] = {
-	"attachment_id", "mapping", "on_unpriced", "state", "mode"
+static const Column columns[] = {
+	{"attachment_id", INT8OID}, {"mapping", JSONBOID},
+	{"on_unpriced", TEXTOID}, {"state", TEXTOID}, {"mode", TEXTOID}
 };
 
 static void

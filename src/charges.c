@@ -46,11 +46,15 @@ enum
 	AMOUNT, CURRENCY, CAUSE, ROW_COUNT, BASIS, CREATED_AT, CREATED_BY, NCOLUMNS
 };
 
-static const char *const columns[NCOLUMNS] = {
-	"account", "charge_id", "attachment_id", "event_key", "measure", "meter",
-	"period_start", "posted_period_start", "occurred_at", "price_id",
-	"quantity", "quantity_before", "amount", "currency", "cause", "row_count",
-	"basis", "created_at", "created_by"
+static const Column columns[NCOLUMNS] = {
+	{"account", TEXTOID}, {"charge_id", INT8OID}, {"attachment_id", INT8OID},
+	{"event_key", TEXTOID}, {"measure", TEXTOID}, {"meter", TEXTOID},
+	{"period_start", TIMESTAMPTZOID}, {"posted_period_start", TIMESTAMPTZOID},
+	{"occurred_at", TIMESTAMPTZOID}, {"price_id", INT8OID},
+	{"quantity", NUMERICOID}, {"quantity_before", NUMERICOID},
+	{"amount", NUMERICOID}, {"currency", TEXTOID}, {"cause", TEXTOID},
+	{"row_count", INT2OID}, {"basis", JSONBOID},
+	{"created_at", TIMESTAMPTZOID}, {"created_by", TEXTOID}
 };
 
 /* Rows that are written together; and from how many on a bulk state pays. */

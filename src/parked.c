@@ -28,10 +28,12 @@ enum
 	ATTEMPTS, PARKED_AT, CREATED_BY, RESOLVED_AT, RESOLUTION, NCOLUMNS
 };
 
-static const char *const columns[NCOLUMNS] = {
-	"account", "attachment_id", "event_key", "measure", "mapped", "sqlstate",
-	"message", "hint", "attempts", "parked_at", "created_by", "resolved_at",
-	"resolution"
+static const Column columns[NCOLUMNS] = {
+	{"account", TEXTOID}, {"attachment_id", INT8OID}, {"event_key", TEXTOID},
+	{"measure", TEXTOID}, {"mapped", JSONBOID}, {"sqlstate", TEXTOID},
+	{"message", TEXTOID}, {"hint", TEXTOID}, {"attempts", INT4OID},
+	{"parked_at", TIMESTAMPTZOID}, {"created_by", TEXTOID},
+	{"resolved_at", TIMESTAMPTZOID}, {"resolution", TEXTOID}
 };
 
 /* NULL if the table is missing or of another shape. */

@@ -9,6 +9,13 @@
 
 #include "period.h"
 
+/*
+ * Years that a partition of charges can be named after.  Usage of any other is
+ * a slip, and near the ends of the calendar a month has no first or last day.
+ */
+#define FIRST_YEAR 1
+#define LAST_YEAR 9999
+
 /* Usage comes in runs of one month and a few zones. */
 typedef struct MonthMemo
 {
@@ -66,6 +73,7 @@ bj_period_month(pg_tz *zone, TimestampTz at, TimestampTz *start)
 
 	if (TIMESTAMP_NOT_FINITE(at) ||
 		timestamp2tm(at, &offset, &tm, &fsec, NULL, zone) != 0 ||
+		tm.tm_year < FIRST_YEAR || tm.tm_year > LAST_YEAR ||
 		!month_start(&tm, zone, &found.start))
 		return false;
 

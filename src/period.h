@@ -12,8 +12,8 @@
 
 /*
  * The calendar month of the zone that contains at: *start is its first
- * instant.  False when at is infinite or the month begins before what a
- * timestamptz can hold.
+ * instant.  False when at is infinite or its local year is not one of 1 to
+ * 9999.
  */
 extern bool bj_period_month(pg_tz *zone, TimestampTz at, TimestampTz *start);
 

@@ -70,11 +70,25 @@ static Catalogue *catalogue = NULL;
 static bool stale = true;
 static uint64 changes = 0;		/* invalidations seen; a load compares it */
 
-static const char *const instance_columns[] = {"time_zone", "currency"};
-static const char *const account_columns[] = {"account", "time_zone", "currency"};
-static const char *const card_columns[] = {"rate_card_id", "account", "currency", "priority"};
-static const char *const price_columns[] = {"price_id", "rate_card_id", "meter", "valid", "terms"};
-static const char *const tier_columns[] = {"price_id", "tier", "up_to", "unit_amount", "flat_amount", "rate"};
+static const Column instance_columns[] = {
+	{"time_zone", TEXTOID}, {"currency", TEXTOID}
+};
+static const Column account_columns[] = {
+	{"account", TEXTOID}, {"time_zone", TEXTOID}, {"currency", TEXTOID}
+};
+static const Column card_columns[] = {
+	{"rate_card_id", INT8OID}, {"account", TEXTOID}, {"currency", TEXTOID},
+	{"priority", INT4OID}
+};
+static const Column price_columns[] = {
+	{"price_id", INT8OID}, {"rate_card_id", INT8OID}, {"meter", TEXTOID},
+	{"valid", TSTZRANGEOID}, {"terms", JSONBOID}
+};
+static const Column tier_columns[] = {
+	{"price_id", INT8OID}, {"tier", INT4OID}, {"up_to", NUMERICOID},
+	{"unit_amount", NUMERICOID}, {"flat_amount", NUMERICOID},
+	{"rate", NUMERICOID}
+};
 
 /* One pass over a table, by key or whole. */
 typedef struct Reader
@@ -109,10 +123,11 @@ bj_prices_init(void)
 
 /*
  * Opens table for reading rows whose columns keys[] have given values, or all
- * rows if nkeys is 0.  False when the table or a column is missing.
+ * rows if nkeys is 0.  False when the table or a column is missing or of
+ * another type.
  */
 static bool
-reader_open(Reader *r, BjTable table, const char *const *columns, int ncolumns,
+reader_open(Reader *r, BjTable table, const Column *columns, int ncolumns,
 			ScanKey keys, int nkeys, const int *key_columns)
 {
 	Oid			index = InvalidOid;
@@ -592,7 +607,7 @@ winner(const RateCard *cards, int ncards, const char *currency,
 static bool
 meter_exists(const char *meter, int length)
 {
-	static const char *const columns[] = {"meter"};
+	static const Column columns[] = {{"meter", TEXTOID}};
 	Reader		r;
 	ScanKeyData key;
 	int			column = 0;

@@ -399,15 +399,6 @@ bj_rating_add(Rating *r, UsageRow *row, const char *cause)
 		add_measure(r, row, i, &rated[i], cause);
 }
 
-void
-bj_rating_retry(Rating *r, UsageRow *row, const char *cause, Fault *faults)
-{
-	memset(faults, 0, row->nmeasures * sizeof(Fault));
-	r->faults = faults;
-	bj_rating_add(r, row, cause);
-	r->faults = NULL;
-}
-
 /* ---- changing ---- */
 
 static bool
@@ -563,4 +554,13 @@ bj_rating_change(Rating *r, ChargedRow *was, UsageRow *row)
 	rated = work_out(row);
 	for (int i = 0; i < row->nmeasures; i++)
 		change_measure(r, was, row, i, &rated[i]);
+}
+
+void
+bj_rating_retry(Rating *r, ChargedRow *was, UsageRow *row, Fault *faults)
+{
+	memset(faults, 0, row->nmeasures * sizeof(Fault));
+	r->faults = faults;
+	bj_rating_change(r, was, row);
+	r->faults = NULL;
 }

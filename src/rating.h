@@ -41,18 +41,19 @@ extern void bj_rating_end(Rating *rating);
 extern void bj_rating_add(Rating *rating, UsageRow *row, const char *cause);
 
 /*
- * The same for a row that is parked already: what cannot be rated is left as
- * it is, and faults[i] says why.
- */
-extern void bj_rating_retry(Rating *rating, UsageRow *row, const char *cause,
-							Fault *faults);
-
-/*
  * Charges the difference between what was charged for a row and what it is
  * now; row NULL: it is gone.  Nothing is charged when was->parts is empty and
  * row is NULL.
  */
 extern void bj_rating_change(Rating *rating, ChargedRow *was, UsageRow *row);
+
+/*
+ * The same for a row that is parked already: what cannot be rated is left as
+ * it is, and faults[i] says why.  A difference, since a charge that could not
+ * be taken back when the row was parked still stands.
+ */
+extern void bj_rating_retry(Rating *rating, ChargedRow *was, UsageRow *row,
+							Fault *faults);
 
 /* Says why nothing of this statement is rated. */
 extern void bj_rating_warn(const char *problem);

@@ -118,32 +118,38 @@ bj_table_open(BjTable table, LOCKMODE lockmode)
 	return NULL;
 }
 
-static AttrNumber
-column_find(TupleDesc desc, const char *name, int likely)
+static bool
+column_is(TupleDesc desc, int i, const Column *column)
 {
-	if (likely < desc->natts &&
-		!TupleDescAttr(desc, likely)->attisdropped &&
-		strcmp(NameStr(TupleDescAttr(desc, likely)->attname), name) == 0)
+	Form_pg_attribute att = TupleDescAttr(desc, i);
+
+	return att->atttypid == column->type && !att->attisdropped &&
+		strcmp(NameStr(att->attname), column->name) == 0;
+}
+
+static AttrNumber
+column_find(TupleDesc desc, const Column *column, int likely)
+{
+	if (likely < desc->natts && column_is(desc, likely, column))
 		return likely + 1;
 
 	for (int i = 0; i < desc->natts; i++)
-		if (!TupleDescAttr(desc, i)->attisdropped &&
-			strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+		if (column_is(desc, i, column))
 			return i + 1;
 	return InvalidAttrNumber;
 }
 
 const char *
-bj_columns_find(Relation rel, const char *const *names, int n,
+bj_columns_find(Relation rel, const Column *columns, int n,
 				AttrNumber *attnums)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 
 	for (int i = 0; i < n; i++)
 	{
-		attnums[i] = column_find(desc, names[i], i);
+		attnums[i] = column_find(desc, &columns[i], i);
 		if (attnums[i] == InvalidAttrNumber)
-			return names[i];
+			return columns[i].name;
 	}
 	return NULL;
 }

@@ -52,12 +52,20 @@ extern Oid	bj_table_oid(BjTable table);
 /* Opens and locks; NULL while the table does not exist. */
 extern Relation bj_table_open(BjTable table, LOCKMODE lockmode);
 
+/* A column that the library reads or writes without the parser. */
+typedef struct Column
+{
+	const char *name;
+	Oid			type;
+} Column;
+
 /*
  * Looks up columns by name: attnums[i] becomes the attribute number of
- * names[i].  Columns that a later version adds, and dropped ones, do no harm.
- * Returns NULL, or the first name that is missing.
+ * columns[i].  Columns that a later version adds, and dropped ones, do no
+ * harm.  Returns NULL, or the first name that is missing or of another type:
+ * its values would be taken for what they are not.
  */
-extern const char *bj_columns_find(Relation rel, const char *const *names,
+extern const char *bj_columns_find(Relation rel, const Column *columns,
 								   int n, AttrNumber *attnums);
 
 /*

@@ -36,8 +36,10 @@ enum
 	ACCOUNT, METER, PERIOD_START, PRICE_ID, QUANTITY, AMOUNT, ROW_COUNT, NCOLUMNS
 };
 
-static const char *const columns[NCOLUMNS] = {
-	"account", "meter", "period_start", "price_id", "quantity", "amount", "row_count"
+static const Column columns[NCOLUMNS] = {
+	{"account", TEXTOID}, {"meter", TEXTOID},
+	{"period_start", TIMESTAMPTZOID}, {"price_id", INT8OID},
+	{"quantity", NUMERICOID}, {"amount", NUMERICOID}, {"row_count", INT8OID}
 };
 
 struct TierTotals

@@ -96,8 +96,12 @@ BEGIN
          ORDER BY t.attachment_id, t.depth
     LOOP
         attached := a.relation;
-        SELECT r.tried, r.charged, r.tried - r.charged INTO tried, charged, still_parked
+        SELECT r.tried, r.charged INTO tried, charged
           FROM billadj.retry_parked_rows(a.relation, a.attachment_id, coalesce(max, 0)) r;
+        -- with those that max left out, and those without a key to retry them by
+        SELECT count(*) INTO still_parked
+          FROM billadj.parked_usage p
+         WHERE p.attachment_id = a.attachment_id AND p.resolved_at IS NULL;
         RETURN NEXT;
     END LOOP;
 END

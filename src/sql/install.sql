@@ -465,7 +465,7 @@ BEGIN
            AND NOT EXISTS (SELECT FROM pg_attribute a
                             WHERE a.attrelid = to_regclass('billadj.' || w.name) AND a.attname = w.column_name AND NOT a.attisdropped)
      ORDER BY w.step, w.name, w.column_name;
-    -- The library writes these two without the parser, so their types count.
+    -- The library reads or writes these without the parser, so their types count.
     RETURN QUERY
     SELECT 'error', 'column_changed', format('column %I of billadj.%I is %s, not %s', a.attname, c.relname, format_type(a.atttypid, a.atttypmod), w.type),
            format('ALTER TABLE billadj.%I ALTER %I TYPE %s;', c.relname, a.attname, w.type)
@@ -475,7 +475,16 @@ BEGIN
                    ('charge', 'numeric', 'quantity,quantity_before,amount'), ('charge', 'smallint', 'row_count'),
                    ('charge', 'jsonb', 'basis'),
                    ('tier_total', 'text', 'account,meter'), ('tier_total', 'timestamp with time zone', 'period_start'),
-                   ('tier_total', 'bigint', 'price_id,row_count'), ('tier_total', 'numeric', 'quantity,amount')) AS w(name, type, columns)
+                   ('tier_total', 'bigint', 'price_id,row_count'), ('tier_total', 'numeric', 'quantity,amount'),
+                   ('parked_usage', 'text', 'account,event_key,measure,sqlstate,message,hint,created_by,resolution'),
+                   ('parked_usage', 'bigint', 'attachment_id'), ('parked_usage', 'integer', 'attempts'),
+                   ('parked_usage', 'jsonb', 'mapped'), ('parked_usage', 'timestamp with time zone', 'parked_at,resolved_at'),
+                   ('attachment', 'bigint', 'attachment_id'), ('attachment', 'jsonb', 'mapping'), ('attachment', 'text', 'on_unpriced,state'),
+                   ('instance', 'text', 'time_zone,currency'), ('account', 'text', 'account,time_zone,currency'), ('meter', 'text', 'meter'),
+                   ('rate_card', 'bigint', 'rate_card_id'), ('rate_card', 'text', 'account,currency'), ('rate_card', 'integer', 'priority'),
+                   ('price', 'bigint', 'price_id,rate_card_id'), ('price', 'text', 'meter'), ('price', 'tstzrange', 'valid'), ('price', 'jsonb', 'terms'),
+                   ('price_tier', 'bigint', 'price_id'), ('price_tier', 'integer', 'tier'),
+                   ('price_tier', 'numeric', 'up_to,unit_amount,flat_amount,rate')) AS w(name, type, columns)
       JOIN pg_class c ON c.oid = to_regclass('billadj.' || w.name)
       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = ANY (string_to_array(w.columns, ',')) AND NOT a.attisdropped
      WHERE format_type(a.atttypid, a.atttypmod) <> w.type
@@ -707,7 +716,8 @@ BEGIN
     IF to_regclass('billadj.attachment') IS NOT NULL THEN
         RETURN QUERY SELECT * FROM billadj.self_check_attachments();
     END IF;
-    IF to_regclass('billadj.charge') IS NOT NULL AND to_regclass('billadj.charge_default') IS NOT NULL THEN
+    IF to_regclass('billadj.charge') IS NOT NULL AND to_regclass('billadj.charge_default') IS NOT NULL
+       AND to_regclass('billadj.instance') IS NOT NULL THEN
         RETURN QUERY SELECT * FROM billadj.self_check_service();
     END IF;
 END

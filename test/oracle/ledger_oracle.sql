@@ -76,7 +76,8 @@ SELECT a.attachment_id, t.tgrelid::regclass, a.mapping
 $$;
 
 -- What the host tables say: each row and measure that can be rated, with its
--- price.  Rows that wait in parked_usage are left out.
+-- price.  Rows that wait in parked_usage are left out, and rows without a key,
+-- which are never charged.
 CREATE FUNCTION oracle.usage()
 RETURNS TABLE (account text, attachment_id bigint, event_key text, measure text, meter text, period_start timestamptz,
                price_id bigint, quantity numeric)
@@ -101,7 +102,7 @@ BEGIN
                        CASE WHEN u.quantity < 0 AND p.terms->>'negative' = 'clamp' THEN 0 ELSE u.quantity END
                   FROM (SELECT %s AS account, %s AS event_key, %s AS meter, %s AS at, (%s)::numeric AS quantity FROM %s h) u
                   LEFT JOIN billadj.price p ON p.price_id = oracle.price(u.account, u.meter, u.at)
-                 WHERE u.event_key IS NOT NULL
+                 WHERE octet_length(u.event_key) <= 1000
                    AND NOT EXISTS (SELECT FROM billadj.parked_usage k
                                     WHERE k.attachment_id = $1 AND k.event_key = u.event_key AND k.measure IN ($2, '')
                                       AND k.resolved_at IS NULL)$query$,
