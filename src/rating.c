@@ -449,6 +449,10 @@ reverse_part(Rating *r, const ChargedRow *was, const ChargedPart *part, const ch
 	c.cause = cause;
 	c.quantity = bj_decimal_negate(part->quantity);
 	c.row_count = -part->rows;
+	/* what is left of a tiered price is the position of others, not its amount */
+	if (c.row_count == 0 && bj_decimal_sign(c.quantity) == 0 &&
+		(price == NULL || !price->linear))
+		return;
 	if (price == NULL)
 		lose(r, psprintf("price " INT64_FORMAT ", by which they were charged, is gone", part->price_id));
 	else if (!price->linear)
