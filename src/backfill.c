@@ -89,15 +89,28 @@ slot_from_record(TupleTableSlot *slot, Datum record)
 	ExecForceStoreHeapTuple(heap_copytuple(&tuple), slot, false);
 }
 
+/*
+ * Was the measure (NULL: any) charged for this row?  now: and not taken back
+ * since.
+ */
 static bool
-is_charged(const ChargedRow *row, const char *measure)
+is_charged(const ChargedRow *row, const char *measure, bool now)
 {
 	for (ChargedPart *part = row->parts; part != NULL; part = part->next)
-		if (part->rows > 0 &&
+		if ((!now || part->rows > 0) &&
 			(measure == NULL || (part->measure.length == strlen(measure) &&
 								 memcmp(part->measure.data, measure, part->measure.length) == 0)))
 			return true;
 	return false;
+}
+
+static const char *
+gap_cause(const UsageRow *row, const ChargedRow *charged)
+{
+	for (int i = 0; i < row->nmeasures; i++)
+		if (is_charged(charged, row->measures[i].bound->measure, false))
+			return "update";
+	return "backfill";
 }
 
 /*
@@ -111,9 +124,9 @@ leave_gap(UsageRow *row, const ChargedRow *charged)
 	int			n = 0;
 
 	if (row->whole != NULL)
-		return !is_charged(charged, NULL);
+		return !is_charged(charged, NULL, true);
 	for (int i = 0; i < row->nmeasures; i++)
-		if (!is_charged(charged, row->measures[i].bound->measure))
+		if (!is_charged(charged, row->measures[i].bound->measure, true))
 			row->measures[n++] = row->measures[i];
 	row->nmeasures = n;
 	return n > 0;
@@ -186,7 +199,7 @@ rate_gap(Rating *rating, HostRows *host)
 			continue;			/* no key, no way to know it again */
 		if (leave_gap(&host->rows[i], &wanted[n]) &&
 			!bj_parked_has(rating->binding->attachment_id, wanted[n].event_key))
-			bj_rating_add(rating, &host->rows[i], wanted[n].found ? "update" : "backfill");
+			bj_rating_add(rating, &host->rows[i], gap_cause(&host->rows[i], &wanted[n]));
 		n++;
 	}
 }

@@ -145,6 +145,10 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
+    -- for those who watch pg_stat_activity; back to what it was when the batch
+    -- commits or fails
+    PERFORM set_config('application_name', format('billadj backfill %s %s %%', relation,
+                       CASE WHEN at.blocks = 0 THEN 100 ELSE at.next_block * 100 / at.blocks END), true);
     IF at.next_block < at.blocks THEN
         SELECT greatest(1, batch_size / greatest(1, CASE WHEN c.relpages > 0 AND c.reltuples > 0
                                                          THEN ceil(c.reltuples / c.relpages)::bigint ELSE 200 END))
@@ -154,7 +158,7 @@ BEGIN
         SELECT r.* INTO batch
           FROM billadj.rate_blocks(relation, attachment_id, at.next_block, least(at.next_block + width, at.blocks)) r;
     ELSE
-        SELECT 0 AS rows_seen, 0 AS charges, 0 AS parked INTO batch;
+        SELECT 0::bigint AS rows_seen, 0::bigint AS charges, 0::bigint AS parked INTO batch;
     END IF;
     UPDATE billadj.backfill_progress b
        SET next_block = least(at.next_block + width, at.blocks), rows_seen = b.rows_seen + batch.rows_seen,
@@ -163,8 +167,6 @@ BEGIN
            finished_at = CASE WHEN coalesce(at.next_block + width, at.blocks) >= at.blocks THEN clock_timestamp() END
      WHERE b.attachment_id = backfill_batch.attachment_id AND b.relation_name = relation::text
     RETURNING CASE WHEN b.finished_at IS NULL THEN b.next_block END INTO width;
-    PERFORM set_config('application_name', format('billadj backfill %s %s %%', relation,
-                       CASE WHEN at.blocks = 0 THEN 100 ELSE coalesce(width, at.blocks) * 100 / at.blocks END), false);
     RETURN width;
 END
 $function$;
@@ -178,10 +180,9 @@ CREATE PROCEDURE billadj.backfill(relation regclass, batch_size integer DEFAULT 
 LANGUAGE plpgsql
 AS $procedure$
 DECLARE
-    number   bigint := billadj.attachment_of(relation);
-    name     text := pg_catalog.current_setting('application_name');
-    members  regclass[];
-    member   regclass;
+    number  bigint := billadj.attachment_of(relation);
+    members regclass[];
+    member  regclass;
 BEGIN
     IF batch_size OPERATOR(pg_catalog.<=) 0 THEN
         RAISE EXCEPTION 'batch_size % is not above zero', batch_size
@@ -198,7 +199,6 @@ BEGIN
         END LOOP;
         COMMIT;
     END LOOP;
-    PERFORM pg_catalog.set_config('application_name', name, false);
 END
 $procedure$;
 COMMENT ON PROCEDURE billadj.backfill(regclass, integer) IS 'rates the rows of an attached table that are neither charged nor parked; commits by batch, goes on where it was interrupted, may be run again at any time';
