@@ -333,7 +333,7 @@ collect_stage()
 explain_failure()
 {
 	case $1 in
-		regress) found=$work/src/regression.diffs ;;
+		regress | valgrind) found=$work/src/regression.diffs ;;
 		isolation) found=$work/src/test/isolation/regression.diffs ;;
 		tap) found=$work/src/tmp_check/log ;;
 		fuzz) found=$(find "$work/src" -maxdepth 1 -name 'crash-*' | head -n 1) ;;
