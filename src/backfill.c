@@ -25,6 +25,7 @@
 #include "utils/rel.h"
 
 #include "binding.h"
+#include "compat.h"
 #include "errors.h"
 #include "parked.h"
 #include "rating.h"
@@ -220,7 +221,7 @@ billadj_rate_blocks(PG_FUNCTION_ARGS)
 	Datum		values[3];
 	bool		nulls[3] = {false, false, false};
 
-	if (!pg_class_ownercheck(relid, GetUserId()))
+	if (!bj_compat_owns_table(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");

@@ -35,6 +35,7 @@
 #include "utils/timestamp.h"
 
 #include "charges.h"
+#include "compat.h"
 #include "numericcodec.h"
 #include "strhash.h"
 #include "tables.h"
@@ -278,8 +279,8 @@ target_insert_indexes(Target *t)
 {
 	for (int i = 0; i < t->n; i++)
 	{
-		list_free(ExecInsertIndexTuples(t->indexes, t->slots[i], t->estate,
-										false, false, NULL, NIL));
+		bj_compat_insert_index_tuples(t->indexes, t->slots[i], t->estate, NULL,
+									  BJ_INDEX_ALL);
 		ResetPerTupleExprContext(t->estate);
 	}
 }
@@ -521,7 +522,7 @@ find_by_index(Finder *f, Relation rel, Oid indexid, const AttrNumber *att)
 {
 	Relation	index = index_open(indexid, AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	IndexScanDesc scan = index_beginscan(rel, index, SnapshotSelf, 1, 0);
+	IndexScanDesc scan = bj_compat_index_beginscan(rel, index, SnapshotSelf, 1);
 	ScanKeyData key;
 
 	for (int i = 0; i < f->nrows; i++)

@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "compat.h"
 #include "errors.h"
 #include "keytext.h"
 #include "numericcodec.h"

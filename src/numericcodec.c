@@ -23,6 +23,7 @@
 
 #include "fmgr.h"
 
+#include "compat.h"
 #include "core/wide.h"
 #include "numericcodec.h"
 

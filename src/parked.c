@@ -19,6 +19,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "parked.h"
 #include "tables.h"
 
@@ -97,7 +98,7 @@ bj_parked_add(const UsageRow *row, const UsageMeasure *m, const Fault *fault)
 
 	tuple = heap_form_tuple(RelationGetDescr(rel), values, isnull);
 	heap_insert(rel, tuple, GetCurrentCommandId(true), 0, NULL);
-	bj_table_index(rel, tuple);
+	bj_table_index(rel, tuple, BJ_INDEX_ALL);
 	table_close(rel, NoLock);
 	return true;
 }
@@ -172,16 +173,13 @@ resolve(Relation rel, const AttrNumber *att, HeapTuple was, const char *resoluti
 	Datum		values[2] = {TimestampTzGetDatum(GetCurrentTimestamp()), CStringGetTextDatum(resolution)};
 	bool		isnull[2] = {false, false};
 	HeapTuple	tuple = heap_modify_tuple_by_cols(was, RelationGetDescr(rel), 2, cols, values, isnull);
-	TM_FailureData failure;
-	LockTupleMode lockmode;
+	BjIndexing	indexing;
 
 	tuple->t_tableOid = RelationGetRelid(rel);
-	switch (heap_update(rel, &was->t_self, tuple, GetCurrentCommandId(true),
-						InvalidSnapshot, true, &failure, &lockmode))
+	switch (bj_compat_update(rel, &was->t_self, tuple, GetCurrentCommandId(true), &indexing))
 	{
 		case TM_Ok:
-			if (!HeapTupleIsHeapOnly(tuple))
-				bj_table_index(rel, tuple);
+			bj_table_index(rel, tuple, indexing);
 			return true;
 		case TM_SelfModified:	/* parked and settled in one command */
 		case TM_Updated:

@@ -193,18 +193,23 @@ bj_index_by_columns(Relation rel, const AttrNumber *att, const int *columns, int
 }
 
 void
-bj_table_index(Relation rel, HeapTuple tuple)
+bj_table_index(Relation rel, HeapTuple tuple, BjIndexing indexing)
 {
-	EState	   *estate = CreateExecutorState();
-	ResultRelInfo *rri = makeNode(ResultRelInfo);
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
+	EState	   *estate;
+	ResultRelInfo *rri;
+	TupleTableSlot *slot;
 
+	if (indexing == BJ_INDEX_NONE)
+		return;
+	estate = CreateExecutorState();
+	rri = makeNode(ResultRelInfo);
+	slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
 	InitResultRelInfo(rri, rel, 1, NULL, 0);
 	ExecOpenIndices(rri, false);
 	ExecStoreHeapTuple(tuple, slot, false);
 	slot->tts_tid = tuple->t_self;
 	if (rri->ri_NumIndices > 0)
-		list_free(ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL));
+		bj_compat_insert_index_tuples(rri, slot, estate, NULL, indexing);
 	ExecCloseIndices(rri);
 	ExecDropSingleTupleTableSlot(slot);
 	FreeExecutorState(estate);

@@ -12,6 +12,8 @@
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
+#include "compat.h"
+
 typedef enum BjTable
 {
 	BJ_TABLE_INSTANCE,
@@ -76,8 +78,8 @@ extern const char *bj_columns_find(Relation rel, const Column *columns,
 extern Oid	bj_index_by_columns(Relation rel, const AttrNumber *att,
 								const int *columns, int n);
 
-/* Adds the index entries of a tuple that was just written to rel. */
-extern void bj_table_index(Relation rel, HeapTuple tuple);
+/* Adds the index entries that a tuple just written to rel needs. */
+extern void bj_table_index(Relation rel, HeapTuple tuple, BjIndexing indexing);
 
 /* Called with every relcache invalidation; see bj_tables_on_change(). */
 typedef void (*BjChange) (Oid relid);

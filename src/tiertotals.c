@@ -26,6 +26,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "errors.h"
 #include "numericcodec.h"
 #include "tables.h"
@@ -84,7 +85,7 @@ bj_tiertotals_open(BjBook book, const char **problem)
 		table_close(t->rel, NoLock);
 		return NULL;
 	}
-	pkey = RelationGetPrimaryKeyIndex(t->rel);
+	pkey = bj_compat_primary_key(t->rel);
 	t->index = OidIsValid(pkey) ? try_relation_open(pkey, RowExclusiveLock) : NULL;
 	if (t->index == NULL || !key_is_ours(t->index, t->att))
 	{
@@ -113,7 +114,7 @@ bj_tiertotals_close(TierTotals *t)
 static Oid
 filenode(TierTotals *t)
 {
-	return t->rel->rd_node.relNode;
+	return bj_compat_filenode(t->rel);
 }
 
 static void
@@ -122,7 +123,7 @@ begin_scan(TierTotals *t)
 	if (t->scan != NULL)
 		return;
 	t->slot = table_slot_create(t->rel, NULL);
-	t->scan = index_beginscan(t->rel, t->index, SnapshotSelf, 4, 0);
+	t->scan = bj_compat_index_beginscan(t->rel, t->index, SnapshotSelf, 4);
 }
 
 static bool
@@ -221,8 +222,7 @@ bj_tiertotals_update(TierTotals *t, const TotalRow *old, const TotalRow *row)
 	bool		should_free;
 	HeapTuple	was;
 	HeapTuple	tuple;
-	TM_FailureData failure;
-	LockTupleMode lockmode;
+	BjIndexing	indexing;
 	ItemPointerData tid = old->tid;
 
 	/* the slot still holds the row that find() returned */
@@ -235,12 +235,10 @@ bj_tiertotals_update(TierTotals *t, const TotalRow *old, const TotalRow *row)
 	if (should_free)
 		heap_freetuple(was);
 
-	switch (heap_update(t->rel, &tid, tuple, GetCurrentCommandId(true),
-						InvalidSnapshot, true, &failure, &lockmode))
+	switch (bj_compat_update(t->rel, &tid, tuple, GetCurrentCommandId(true), &indexing))
 	{
 		case TM_Ok:
-			if (!HeapTupleIsHeapOnly(tuple))
-				bj_table_index(t->rel, tuple);
+			bj_table_index(t->rel, tuple, indexing);
 			heap_freetuple(tuple);
 			return true;
 		case TM_Updated:
@@ -281,11 +279,11 @@ insert_speculatively(TierTotals *t, ResultRelInfo *rri, TupleTableSlot *slot, ES
 	bool		met = false;
 	uint32		token;
 
-	if (!ExecCheckIndexConstraints(rri, slot, estate, &conflict, NIL))
+	if (!bj_compat_check_index_constraints(rri, slot, estate, &conflict))
 		return false;			/* it waited for a creator in progress */
 	token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
 	table_tuple_insert_speculative(t->rel, slot, GetCurrentCommandId(true), 0, NULL, token);
-	list_free(ExecInsertIndexTuples(rri, slot, estate, false, true, &met, NIL));
+	bj_compat_insert_index_tuples(rri, slot, estate, &met, BJ_INDEX_ALL);
 	table_tuple_complete_speculative(t->rel, slot, token, !met);
 	SpeculativeInsertionLockRelease(GetCurrentTransactionId());
 	return !met;
