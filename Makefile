@@ -21,8 +21,8 @@ DATA = $(wildcard src/sql/update/billadj--*--*.sql)
 
 # ---- how it is proven ----
 
-REGRESS = install numeric money rate catalogue attach usage parked correct backfill shadow \
-          explain uninstall
+REGRESS = install numeric money rate explain catalogue attach usage parked correct backfill \
+          shadow uninstall
 REGRESS_OPTS = --load-extension=btree_gist
 # fixture makes what the others build on, so it runs first.
 ISOLATION = fixture $(filter-out fixture,$(sort $(basename $(notdir $(wildcard test/isolation/specs/*.spec)))))

@@ -1,6 +1,7 @@
 -- Mode shadow: a table with a biller of its own, three faults in it, and what
 -- the report says of them.
 SET timezone = 'UTC';
+SET datestyle = 'ISO, YMD';
 SET client_min_messages = warning;
 SELECT count(*) > 0 AS installed FROM billadj.install();
 BEGIN;
