@@ -14,6 +14,7 @@
 #include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "port/pg_bswap.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -30,6 +31,7 @@
 typedef struct Account
 {
 	TotalKey	key;			/* copied */
+	uint64		prefix;			/* of the account, as a number that sorts so */
 	const Price *price;			/* copied */
 	int			level;			/* nest level whose undo list already holds
 								 * it; 1 = none needed */
@@ -247,6 +249,18 @@ position(Decimal quantity, int64 rows)
 	return rows > 0 ? (Position) {true, quantity} : BJ_NOT_CHARGED;
 }
 
+/* The first eight bytes, most significant first, padded with zeros. */
+static uint64
+account_prefix(KeyText account)
+{
+	unsigned char bytes[sizeof(uint64)] = {0};
+	uint64		prefix;
+
+	memcpy(bytes, account.data, Min(account.length, sizeof(bytes)));
+	memcpy(&prefix, bytes, sizeof(prefix));
+	return pg_ntoh64(prefix);
+}
+
 static BjStatus
 account_new(TierTotals *totals, const TotalKey *key, const CatalogPrice *price,
 			Account **result)
@@ -260,6 +274,7 @@ account_new(TierTotals *totals, const TotalKey *key, const CatalogPrice *price,
 	a->key = *key;
 	a->key.account = bj_key_from_string(key->account.data, key->account.length);
 	a->key.meter = bj_key_from_string(key->meter.data, key->meter.length);
+	a->prefix = account_prefix(a->key.account);
 	a->price = price_copy(price);
 	a->level = 1;
 	MemoryContextSwitchTo(old);
@@ -351,10 +366,14 @@ key_text_cmp(KeyText a, KeyText b)
 static int
 account_cmp(const void *x, const void *y)
 {
-	const TotalKey *a = &(*(Account *const *) x)->key;
-	const TotalKey *b = &(*(Account *const *) y)->key;
+	const Account *p = *(Account *const *) x;
+	const Account *q = *(Account *const *) y;
+	const TotalKey *a = &p->key;
+	const TotalKey *b = &q->key;
 	int			cmp = (int) a->book - (int) b->book;
 
+	if (cmp == 0 && p->prefix != q->prefix)
+		return p->prefix < q->prefix ? -1 : 1;
 	if (cmp == 0)
 		cmp = key_text_cmp(a->account, b->account);
 	if (cmp == 0)

@@ -51,6 +51,7 @@ struct TierTotals
 	IndexScanDesc scan;
 	TupleTableSlot *slot;
 	ItemPointerData root;		/* of the row in the slot */
+	Datum	   *values;			/* of a new version of it */
 	AttrNumber	att[NCOLUMNS];
 };
 
@@ -96,6 +97,7 @@ bj_tiertotals_open(BjBook book, const char **problem)
 	}
 	*problem = NULL;
 	t->context = CurrentMemoryContext;
+	t->values = palloc(RelationGetNumberOfAttributes(t->rel) * sizeof(Datum));
 	return t;
 }
 
@@ -216,24 +218,18 @@ bj_tiertotals_update(TierTotals *t, const TotalRow *old, const TotalRow *row)
 	TupleDesc	desc = RelationGetDescr(t->rel);
 	char		quantity[BJ_NUMERIC_SIZE] pg_attribute_aligned(MAXIMUM_ALIGNOF);
 	char		amount[BJ_NUMERIC_SIZE] pg_attribute_aligned(MAXIMUM_ALIGNOF);
-	int			att[3] = {t->att[QUANTITY], t->att[AMOUNT], t->att[ROW_COUNT]};
-	bool		isnull[3] = {false, false, false};
-	Datum		values[3];
-	bool		should_free;
-	HeapTuple	was;
 	HeapTuple	tuple;
 	BjIndexing	indexing;
 	ItemPointerData tid = old->tid;
 
 	/* the slot still holds the row that find() returned */
-	was = ExecFetchSlotHeapTuple(t->slot, false, &should_free);
-	values[0] = bj_numeric_write(row->quantity, quantity);
-	values[1] = bj_numeric_write(row->amount, amount);
-	values[2] = Int64GetDatum(row->rows);
-	tuple = heap_modify_tuple_by_cols(was, desc, 3, att, values, isnull);
+	slot_getallattrs(t->slot);
+	memcpy(t->values, t->slot->tts_values, desc->natts * sizeof(Datum));
+	t->values[t->att[QUANTITY] - 1] = bj_numeric_write(row->quantity, quantity);
+	t->values[t->att[AMOUNT] - 1] = bj_numeric_write(row->amount, amount);
+	t->values[t->att[ROW_COUNT] - 1] = Int64GetDatum(row->rows);
+	tuple = heap_form_tuple(desc, t->values, t->slot->tts_isnull);
 	tuple->t_tableOid = RelationGetRelid(t->rel);
-	if (should_free)
-		heap_freetuple(was);
 
 	switch (bj_compat_update(t->rel, &tid, tuple, GetCurrentCommandId(true), &indexing))
 	{

@@ -204,6 +204,11 @@ extend(Int128 c, int32_t places, Int128 *extended)
 {
 	UInt128		magnitude;
 
+	if (places == 0)
+	{
+		*extended = c;
+		return true;
+	}
 	if (places > BJ_DECIMAL_DIGITS ||
 		__builtin_mul_overflow(bj_magnitude(c), bj_power_of_ten[places],
 							   &magnitude) ||
@@ -237,9 +242,17 @@ static int
 compare_magnitudes(Decimal a, Decimal b)
 {
 	int32_t		places = a.scale - b.scale;
+	Int128		extended;
 
 	if (places < 0)
 		return -compare_magnitudes(b, a);
+	if (extend(b.coefficient, places, &extended))
+	{
+		UInt128		x = bj_magnitude(a.coefficient);
+		UInt128		y = bj_magnitude(extended);
+
+		return (x > y) - (x < y);
+	}
 
 	/* b stands places further left: from 38 on it is 10^38 of a's units. */
 	if (places >= BJ_DECIMAL_DIGITS)
