@@ -10,6 +10,7 @@ use warnings;
 
 use Exporter 'import';
 use File::Basename;
+use File::Path ();
 use File::Spec;
 use File::Temp;
 use POSIX ();
@@ -17,17 +18,31 @@ use POSIX ();
 our @EXPORT = qw(new_server install_fixture wrong_rows is_right sorted_rows sql_ok);
 
 # initdb refuses to run as root.  These tests then run as the user postgres, in
-# a directory that may be written by it.
+# a directory that may be written by it, and that is kept if a test fails.
+my $own_directory;
+
 BEGIN
 {
 	if ($> == 0 && (my ($uid, $gid, $home) = (getpwnam('postgres'))[ 2, 3, 7 ]))
 	{
-		$ENV{TESTDIR} = File::Temp::tempdir(CLEANUP => 0);
-		chown $uid, $gid, $ENV{TESTDIR};
+		$own_directory = $ENV{TESTDIR} = File::Temp::tempdir('billadj_tap_XXXXXX', TMPDIR => 1);
+		chown $uid, $gid, $own_directory;
 		$ENV{HOME} = $home;
 		$) = "$gid $gid";
 		POSIX::setgid($gid);
 		POSIX::setuid($uid);
+	}
+}
+
+# Declared before that of Cluster, hence run after it has stopped its servers.
+END
+{
+	if (defined $own_directory)
+	{
+		my $status = $?;
+		$status == 0 ? File::Path::remove_tree($own_directory)
+			: diag("logs are kept in $own_directory");
+		$? = $status;
 	}
 }
 
