@@ -88,7 +88,16 @@ UPDATE calls SET at = '2026-05-02' WHERE id LIKE 'time%';
 UPDATE calls SET what = 'call' WHERE id LIKE 'meter%' AND id <> 'meter unknown';
 UPDATE calls SET who = 'ann' WHERE id LIKE 'account%';
 UPDATE calls SET who = 'ann', at = '2026-05-02', what = 'gb' WHERE id = 'several faults';
-SELECT event_key, sqlstate, message FROM billadj.parked_usage WHERE resolved_at IS NULL AND event_key IS NOT NULL ORDER BY parked_at;
+-- rows without a key are known by their values
+INSERT INTO calls VALUES (NULL, 'null key', '2026-05-01', 'gb', 1), (NULL, 'null key', '2026-05-01', 'gb', 2);
+UPDATE calls SET note = 'no change' WHERE who = 'null key';
+DELETE FROM calls WHERE who = 'null key' AND n = 2;
+UPDATE calls SET id = 'a key at last' WHERE who = 'null key' AND ctid = (SELECT min(ctid) FROM calls WHERE who = 'null key');
+UPDATE calls SET id = left(id, 9) WHERE who = 'long key';
+SELECT mapped->>'account' AS account, mapped->>'quantity' AS quantity, resolution, count(*) FROM billadj.parked_usage WHERE event_key IS NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+SELECT event_key, quantity FROM billadj.charge WHERE account IN ('null key', 'long key') ORDER BY charge_id;
+SELECT event_key FROM billadj.rating_gap('calls');
+SELECT event_key, sqlstate, message FROM billadj.parked_usage WHERE resolved_at IS NULL ORDER BY parked_at;
 SELECT resolution, count(*) FROM billadj.parked_usage GROUP BY resolution ORDER BY resolution;
 UPDATE calls SET n = 6 WHERE id = 'several faults';
 DELETE FROM calls WHERE id = 'price not yet';
@@ -173,6 +182,15 @@ SELECT action, sql FROM billadj.remap('keyless', event_key => '{name}') WHERE ac
 SELECT event_key FROM billadj.rating_gap('keyless') ORDER BY event_key;
 CALL billadj.backfill('keyless');
 SELECT event_key, quantity, cause FROM billadj.charge WHERE account = 'kim' ORDER BY charge_id;
+-- NULL in a key that could be named otherwise
+CREATE TABLE numbered (no integer, tag text, who text, at date, n integer);
+SELECT count(*) FROM billadj.attach('numbered', 'who', 'at', 'call', 'n', event_key => '{no}');
+INSERT INTO numbered VALUES (NULL, 't1', 'num', '2026-05-03', 2), (NULL, 't2', 'num', '2026-05-03', 2), (NULL, 't3', 'num', '2026-05-03', 2);
+SELECT count(*) FROM billadj.remap('numbered', event_key => '{tag}');
+DELETE FROM numbered WHERE tag = 't3';
+CALL billadj.backfill('numbered');
+SELECT p.event_key, p.sqlstate, p.resolution FROM billadj.parked_usage p JOIN oracle.attached() a USING (attachment_id) WHERE a.relation = 'numbered'::regclass ORDER BY p.resolution;
+SELECT event_key, quantity, cause FROM billadj.charge WHERE account = 'num' ORDER BY charge_id;
 SELECT * FROM oracle.differences();
 
 -- ---- what a superuser did: a price that is gone, with its guards off ----

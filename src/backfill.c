@@ -181,6 +181,7 @@ rate_gap(Rating *rating, HostRows *host)
 {
 	ChargedRow *wanted = palloc_extended(Max(host->n, 1) * sizeof(ChargedRow),
 										 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	ParkedKeyless *keyless = bj_parked_keyless(rating->binding->attachment_id);
 	int			n = 0;
 
 	for (uint64 i = 0; i < host->n; i++)
@@ -200,7 +201,11 @@ rate_gap(Rating *rating, HostRows *host)
 			continue;			/* no key, no way to know it again */
 		if (leave_gap(&host->rows[i], &wanted[n]) &&
 			!bj_parked_has(rating->binding->attachment_id, wanted[n].event_key))
+		{
+			/* parked before it had a key, perhaps */
+			bj_parked_keyless_claim(keyless, &host->rows[i], "replaced");
 			bj_rating_add(rating, &host->rows[i], gap_cause(&host->rows[i], &wanted[n]));
+		}
 		n++;
 	}
 }

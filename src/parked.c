@@ -21,6 +21,7 @@
 
 #include "compat.h"
 #include "parked.h"
+#include "strhash.h"
 #include "tables.h"
 
 enum
@@ -108,30 +109,38 @@ bj_parked_add(const UsageRow *row, const UsageMeasure *m, const Fault *fault)
 typedef void (*ParkedVisit) (Relation rel, HeapTuple tuple, void *arg);
 
 /*
- * Visits the open rows of an event key as they are now, not as the
- * transaction's snapshot has them.
+ * Visits the open rows of an event key, or those without one (NULL), as they
+ * are now, not as the transaction's snapshot has them.
  */
 static void
 visit_open(Relation rel, const AttrNumber *att, int64 attachment_id,
-		   KeyText event_key, ParkedVisit visit, void *arg)
+		   const KeyText *event_key, ParkedVisit visit, void *arg)
 {
+	TupleDesc	desc = RelationGetDescr(rel);
 	ScanKeyData keys[2];
 	int			leading[2] = {ATTACHMENT_ID, EVENT_KEY};
 	Oid			index = bj_index_by_columns(rel, att, leading, 2);
+	int			nkeys = event_key != NULL || OidIsValid(index) ? 2 : 1;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
 	ScanKeyInit(&keys[0], att[ATTACHMENT_ID], BTEqualStrategyNumber, F_INT8EQ,
 				Int64GetDatum(attachment_id));
-	ScanKeyEntryInitialize(&keys[1], 0, att[EVENT_KEY], BTEqualStrategyNumber, InvalidOid,
-						   C_COLLATION_OID, F_TEXTEQ, event_key.datum);
-	scan = systable_beginscan(rel, index, OidIsValid(index), SnapshotSelf, 2, keys);
+	if (event_key != NULL)
+		ScanKeyEntryInitialize(&keys[1], 0, att[EVENT_KEY], BTEqualStrategyNumber, InvalidOid,
+							   C_COLLATION_OID, F_TEXTEQ, event_key->datum);
+	else
+		ScanKeyEntryInitialize(&keys[1], SK_ISNULL | SK_SEARCHNULL, att[EVENT_KEY],
+							   InvalidStrategy, InvalidOid, InvalidOid, InvalidOid, (Datum) 0);
+	scan = systable_beginscan(rel, index, OidIsValid(index), SnapshotSelf, nkeys, keys);
 	while ((tuple = systable_getnext(scan)) != NULL)
 	{
-		bool		isnull;
+		bool		keyless;
+		bool		open;
 
-		heap_getattr(tuple, att[RESOLVED_AT], RelationGetDescr(rel), &isnull);
-		if (isnull)
+		heap_getattr(tuple, att[EVENT_KEY], desc, &keyless);
+		heap_getattr(tuple, att[RESOLVED_AT], desc, &open);
+		if (open && keyless == (event_key == NULL))
 			visit(rel, tuple, arg);
 	}
 	systable_endscan(scan);
@@ -152,7 +161,7 @@ bj_parked_has(int64 attachment_id, KeyText event_key)
 
 	if (rel == NULL)
 		return false;
-	visit_open(rel, att, attachment_id, event_key, count_open, &n);
+	visit_open(rel, att, attachment_id, &event_key, count_open, &n);
 	table_close(rel, AccessShareLock);
 	return n > 0;
 }
@@ -206,7 +215,7 @@ bj_parked_claim(int64 attachment_id, KeyText event_key, const char *resolution)
 		ListCell   *cell;
 		bool		again = false;
 
-		visit_open(rel, att, attachment_id, event_key, collect_open, &open);
+		visit_open(rel, att, attachment_id, &event_key, collect_open, &open);
 		foreach(cell, open)
 		{
 			if (resolve(rel, att, lfirst(cell), resolution))
@@ -219,4 +228,79 @@ bj_parked_claim(int64 attachment_id, KeyText event_key, const char *resolution)
 	}
 	table_close(rel, NoLock);
 	return claimed;
+}
+
+/* ---- rows without a key ---- */
+
+typedef struct Keyless
+{
+	struct Keyless *next;		/* of the same measure and values */
+	HeapTuple	tuple;
+} Keyless;
+
+struct ParkedKeyless
+{
+	struct strhash_hash *by_values; /* Keyless by measure and mapped values */
+};
+
+/* What two rows that are alike have in common. */
+static char *
+values_text(const char *measure, Jsonb *mapped)
+{
+	return psprintf("%s\n%s", measure,
+					JsonbToCString(NULL, &mapped->root, VARSIZE(mapped)));
+}
+
+ParkedKeyless *
+bj_parked_keyless(int64 attachment_id)
+{
+	AttrNumber	att[NCOLUMNS];
+	Relation	rel = open_parked(AccessShareLock, att);
+	ParkedKeyless *keyless = palloc0(sizeof(ParkedKeyless));
+	List	   *open = NIL;
+	ListCell   *cell;
+
+	if (rel == NULL)
+		return keyless;
+	visit_open(rel, att, attachment_id, NULL, collect_open, &open);
+	if (open != NIL)
+		keyless->by_values = strhash_create(CurrentMemoryContext, list_length(open), NULL);
+	foreach(cell, open)
+	{
+		TupleDesc	desc = RelationGetDescr(rel);
+		Keyless    *k = palloc(sizeof(Keyless));
+		bool		isnull;
+		char	   *values;
+
+		k->tuple = lfirst(cell);
+		values = values_text(TextDatumGetCString(heap_getattr(k->tuple, att[MEASURE], desc, &isnull)),
+						   DatumGetJsonbP(heap_getattr(k->tuple, att[MAPPED], desc, &isnull)));
+		k->next = strhash_get(keyless->by_values, values, strlen(values), 0);
+		strhash_put(keyless->by_values, values, strlen(values), 0, k);
+	}
+	table_close(rel, AccessShareLock);
+	return keyless;
+}
+
+void
+bj_parked_keyless_claim(ParkedKeyless *keyless, const UsageRow *row, const char *resolution)
+{
+	AttrNumber	att[NCOLUMNS];
+	Relation	rel = keyless->by_values ? open_parked(RowExclusiveLock, att) : NULL;
+
+	if (rel == NULL)
+		return;
+	for (int i = 0; i < row->nmeasures; i++)
+	{
+		const UsageMeasure *m = &row->measures[i];
+		char	   *values = values_text(m->bound->measure, bj_usagerow_mapped(row, m));
+		Keyless    *k = strhash_get(keyless->by_values, values, strlen(values), 0);
+
+		/* false: somebody else took it, for a row like ours */
+		while (k != NULL && !resolve(rel, att, k->tuple, resolution))
+			k = k->next;
+		if (k != NULL)
+			strhash_put(keyless->by_values, values, strlen(values), 0, k->next);
+	}
+	table_close(rel, NoLock);
 }

@@ -193,6 +193,8 @@ typedef struct Changes
 	Change	  **changes;
 	int			n;
 	int			room;
+	bool		deleted;		/* by a DELETE: nothing comes instead */
+	ParkedKeyless *keyless;		/* read when the first is met */
 } Changes;
 
 static Change *
@@ -260,6 +262,14 @@ changes_read_new(TriggerData *trigdata, Rating *rating, Changes *c)
 	reader_close(&reader);
 }
 
+static void
+claim_keyless(Rating *rating, Changes *c, const UsageRow *old_row)
+{
+	if (c->keyless == NULL)
+		c->keyless = bj_parked_keyless(rating->binding->attachment_id);
+	bj_parked_keyless_claim(c->keyless, old_row, c->deleted ? "deleted" : "replaced");
+}
+
 /*
  * Leaves only the changes that mean something to rating, and settles what was
  * parked of their old rows: before the charges are looked for, since a retry
@@ -277,7 +287,9 @@ changes_filter(Rating *rating, Changes *c)
 		if (change->has_old && change->has_new &&
 			bj_usagerow_equal(&change->old_row, &change->new_row))
 			continue;
-		if (change->has_old && change->old_row.event_key.length >= 0)
+		if (change->has_old && change->old_row.event_key.length < 0)
+			claim_keyless(rating, c, &change->old_row);
+		else if (change->has_old)
 			change->parked = bj_parked_claim(rating->binding->attachment_id,
 											 change->old_row.event_key,
 											 change->has_new ? "replaced" : "deleted") > 0;
@@ -343,6 +355,8 @@ rate_changes(TriggerData *trigdata, Rating *rating)
 	c.by_key = strhash_create(CurrentMemoryContext, 64, NULL);
 	c.n = 0;
 	c.room = 64;
+	c.deleted = trigdata->tg_newtable == NULL;
+	c.keyless = NULL;
 	c.changes = palloc(c.room * sizeof(Change *));
 	changes_read_old(trigdata, rating, &c);
 	if (trigdata->tg_newtable != NULL)
