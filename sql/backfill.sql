@@ -186,4 +186,6 @@ SELECT tried > 0 AS tried, charged FROM billadj.retry_parked('calls');
 RESET ROLE;
 SELECT * FROM oracle.differences();
 DROP SCHEMA host, oracle CASCADE;
+SELECT count(*) > 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
+SELECT count(*) > 0 AS installed FROM billadj.install();
 DROP ROLE regress_billadj_clerk;

@@ -265,3 +265,5 @@ INSERT INTO billadj.tier_total VALUES ('x', 'x', now(), 1, 1, 1, 1);
 RESET ROLE;
 SELECT * FROM oracle.differences();
 DROP SCHEMA host, oracle CASCADE;
+SELECT count(*) > 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
+SELECT count(*) > 0 AS installed FROM billadj.install();

@@ -462,4 +462,6 @@ CALL billadj.backfill('others');
 RESET billadj.enabled;
 
 DROP SCHEMA host, oracle CASCADE;
+SELECT count(*) > 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
+SELECT count(*) > 0 AS installed FROM billadj.install();
 DROP ROLE regress_billadj_app;

@@ -442,3 +442,5 @@ SELECT * FROM oracle.differences();
 
 SELECT code, message FROM billadj.self_check() WHERE severity = 'error';
 DROP SCHEMA host, oracle CASCADE;
+SELECT count(*) > 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
+SELECT count(*) > 0 AS installed FROM billadj.install();
