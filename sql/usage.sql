@@ -427,6 +427,10 @@ SELECT * FROM oracle.differences();
 -- TRUNCATE would leave charges of usage that is gone
 TRUNCATE hours;
 TRUNCATE parts_may;
+TRUNCATE "My Usage 2";
+SET search_path = public;
+TRUNCATE host.parts_may;
+SET search_path = host, public;
 SELECT action FROM billadj.pause('visits');
 BEGIN;
 TRUNCATE visits;

@@ -72,7 +72,7 @@ binding_for(Relation rel, int64 attachment_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_BJ_NOT_ATTACHED),
 				 errmsg("the attachment of table \"%s\" is not active", RelationGetRelationName(rel)),
-				 errhint("SELECT * FROM billadj.resume('%s');", RelationGetRelationName(rel))));
+				 errhint("SELECT * FROM billadj.resume(%s);", bj_relation_literal(rel))));
 	return binding;
 }
 

@@ -340,3 +340,11 @@ bj_binding_get(Relation rel, int64 attachment_id)
 	MemoryContextSwitchTo(old);
 	return entry->binding;
 }
+
+char *
+bj_relation_literal(Relation rel)
+{
+	Datum		name = DirectFunctionCall1(regclassout, ObjectIdGetDatum(RelationGetRelid(rel)));
+
+	return quote_literal_cstr(DatumGetCString(name));
+}

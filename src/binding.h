@@ -58,4 +58,10 @@ extern void bj_binding_init(void);
  */
 extern const Binding *bj_binding_get(Relation rel, int64 attachment_id);
 
+/*
+ * The relation as an argument for hints: a literal with its name, quoted, and
+ * with its schema where the search path does not find it.
+ */
+extern char *bj_relation_literal(Relation rel);
+
 #endif							/* BILLADJ_BINDING_H */

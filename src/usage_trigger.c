@@ -408,6 +408,7 @@ billadj_usage_truncate_trigger(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_BJ_TRUNCATE),
 				 errmsg("TRUNCATE of \"%s\" is refused: its usage is charged", name),
 				 errdetail("The charges would stay and the usage be gone."),
-				 errhint("DELETE takes the charges back; SELECT * FROM billadj.pause('%s') leaves them as they are.", name)));
+				 errhint("DELETE takes the charges back; SELECT * FROM billadj.pause(%s) leaves them as they are.",
+						 bj_relation_literal(trigdata->tg_relation))));
 	return PointerGetDatum(NULL);
 }
