@@ -3,7 +3,7 @@
 SET timezone = 'UTC';
 SET datestyle = 'ISO, YMD';
 SET client_min_messages = warning;
-SELECT count(*) > 0 AS installed FROM billadj.install();
+SELECT count(*) >= 0 AS installed FROM billadj.install();
 BEGIN;
 SELECT action, object FROM billadj.import_rate_card('{"code": "shadow", "currency": "USD", "priority": 70, "prices": [
     {"meter": "shadow_call", "model": "graduated", "tiers": [{"up_to": 1000, "unit_amount": "0.10"}, {"up_to": null, "unit_amount": "0.04"}]},
