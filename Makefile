@@ -14,14 +14,14 @@ PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
 
 # The install script (functions only), in the order in which its parts depend on
 # each other; tables/*.sql become the texts of billadj.migration_step().
-SQL_PARTS = header money rate catalogue install attach usage backfill shadow explain
+SQL_PARTS = header money rate aggregate catalogue install attach usage backfill shadow explain
 SQL_STEPS = $(sort $(wildcard src/sql/tables/*.sql))
 DATA_built = billadj--$(EXTVERSION).sql
 DATA = $(wildcard src/sql/update/billadj--*--*.sql)
 
 # ---- how it is proven ----
 
-REGRESS = install numeric money rate explain catalogue attach usage parked correct backfill \
+REGRESS = install numeric money rate aggregate explain catalogue attach usage parked correct backfill \
           shadow uninstall
 REGRESS_OPTS = --load-extension=btree_gist
 # fixture makes what the others build on, so it runs first.

@@ -25,7 +25,7 @@ CREATE TEMP VIEW routine AS
 SELECT p.*, p.oid::regprocedure::text AS signature FROM pg_proc p WHERE p.pronamespace = 'billadj'::regnamespace;
 -- the functions that need no installed table and no privilege
 CREATE TEMP VIEW calculator AS
-SELECT unnest(ARRAY['rate', 'rate_steps', 'rate_between', 'rate_between_steps', 'rate_events', 'price_check', 'price_is_linear', 'exact',
+SELECT unnest(ARRAY['rate', 'rate_steps', 'rate_between', 'rate_between_steps', 'rate_events', 'rated_sum', 'rated_quantity_sum', 'exact_sum', 'price_check', 'price_is_linear', 'exact',
                     'round_step', 'round_money', 'allocate', 'share_residual', 'event_key', 'charge_totals',
                     'prorate', 'prorate_split', 'day_fraction', 'periods', 'period_at', 'anomaly_score', 'replay']) AS proname;
 
