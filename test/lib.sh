@@ -9,7 +9,8 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154
 
-pg_major=15
+# Another major version than that of Debian 12 by PG_MAJOR (see test/matrix).
+pg_major=${PG_MAJOR:-15}
 pg_home=/usr/lib/postgresql/$pg_major
 pg_share=/usr/share/postgresql/$pg_major
 
@@ -36,12 +37,23 @@ as_root()
 	fi
 }
 
+have_package()
+{
+	# Unpacked without its dependencies (LLVM, half a gigabyte) it serves as well.
+	case $1 in
+		postgresql-server-dev-*)
+			[ ! -e "$pg_home/lib/pgxs/src/makefiles/pgxs.mk" ] || return 0
+			;;
+	esac
+	# shellcheck disable=SC2016
+	status=$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) || return 1
+	[ "$status" = installed ]
+}
+
 missing_packages()
 {
 	for package in "$@"; do
-		# shellcheck disable=SC2016
-		status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) || status=
-		[ "$status" = installed ] || printf '%s ' "$package"
+		have_package "$package" || printf '%s ' "$package"
 	done
 }
 
@@ -124,8 +136,8 @@ clean_environment()
 		unset "$variable"
 	done
 	unset MAKEFLAGS MFLAGS MAKELEVEL CDPATH PERL5OPT PROVE_FLAGS PROVE_TESTS
-	HOME=$work TMPDIR=$work/tmp LC_ALL=C.UTF-8 PSQL_HISTORY=/dev/null
-	export HOME TMPDIR LC_ALL PSQL_HISTORY
+	HOME=$work TMPDIR=$work/tmp LC_ALL=C.UTF-8 PSQL_HISTORY=/dev/null PG_MAJOR=$pg_major
+	export HOME TMPDIR LC_ALL PSQL_HISTORY PG_MAJOR
 	umask 022
 }
 
@@ -215,8 +227,8 @@ try_start()
 stop_cluster()
 {
 	[ -f "$work/data/postmaster.pid" ] || return 0
-	as_user "$work/usr/lib/postgresql/$pg_major/bin/pg_ctl" -D "$work/data" -m immediate -w -s stop \
-		>/dev/null 2>&1 || true
+	as_user "${bin:-$work/usr/lib/postgresql/$pg_major/bin}/pg_ctl" -D "$work/data" \
+		-m immediate -w -s stop >/dev/null 2>&1 || true
 }
 
 # ---- stages: named pieces of a test run, timed and counted ----
@@ -246,8 +258,9 @@ count_prove()
 count_regress()
 {
 	awk -v status="$2" '
-		/^ *All [0-9]+ tests passed/ { passed += $2 }
-		/^ *[0-9]+ of [0-9]+ tests failed/ { failed += $1; passed += $3 - $1 }
+		{ sub(/^[ #]+/, "") }	# "# " since 16
+		/^All [0-9]+ tests passed/ { passed += $2 }
+		/^[0-9]+ of [0-9]+ tests failed/ { failed += $1; passed += $3 - $1 }
 		END {
 			if ((status != 0 || passed == 0) && failed == 0)
 				failed = 1
@@ -270,7 +283,7 @@ count_stage()
 {
 	case $1 in
 		unit | pgtap | tap | race) count_prove "$2" "$3" ;;
-		regress | isolation | valgrind) count_regress "$2" "$3" ;;
+		regress | isolation | valgrind | ubsan) count_regress "$2" "$3" ;;
 		fuzz) count_pattern '^stat::number_of_executed_units' "$2" "$3" ;;
 		*) count_pattern '^ok: ' "$2" "$3" ;;
 	esac
@@ -364,7 +377,9 @@ summary()
 # ---- the whole of a run: test/run and test/long ----
 #
 # The caller sets all_stages (in their order), beside (those of them that need
-# no server, run beside the others) and packages.
+# no server, run beside the others), packages, and stage_packages() for what only
+# one stage needs.
+stage_packages() { :; }
 
 # Is there anything to run?
 has_files()
@@ -373,7 +388,9 @@ has_files()
 		tidy) set -- "$top/test/tidy.sh" ;;
 		unit) set -- "$top"/test/unit/test_*.c ;;
 		fuzz) set -- "$top"/test/fuzz/fuzz_*.c ;;
-		regress | valgrind) set -- "$top"/sql/*.sql ;;
+		regress | valgrind | ubsan) set -- "$top"/sql/*.sql ;;
+		clang) set -- "$top"/src/*.c ;;
+		lintian | install | purge | package) set -- "$top"/debian/control ;;
 		pgtap) set -- "$top"/test/pgtap/*.sql ;;
 		isolation) set -- "$top"/test/isolation/specs/*.spec ;;
 		tap) set -- "$top"/test/t/*.pl ;;
@@ -452,6 +469,9 @@ main()
 	[ $# -gt 0 ] || set -- $all_stages
 	choose_stages "$@"
 	begin_work test
+	for stage in $stages; do
+		packages="$packages $(stage_packages "$stage")"
+	done
 	# shellcheck disable=SC2086
 	need_packages $packages
 	make_server_copy
@@ -496,4 +516,31 @@ race_files()
 {
 	ls "$top"/test/long.d/*.pl 2>/dev/null || true
 	grep -ls 'ENV{LONG}' "$top"/test/t/*.pl || true
+}
+
+# ---- the server under valgrind ----
+
+# restart_under_valgrind OPTION...: its reports go to $work/data/vg.*.log
+restart_under_valgrind()
+{
+	as_user "$bin/pg_ctl" -D "$work/data" -m fast -w -s stop
+	as_user valgrind --quiet --leak-check=no --trace-children=yes \
+		--error-markers=VALGRIND-BEGIN,VALGRIND-END --log-file="$work/data/vg.%p.log" "$@" \
+		"$bin/postgres" -D "$work/data" >"$work/data/server.log" 2>&1 &
+	for _ in $(seq 300); do
+		if "$bin/pg_isready" -q; then return; fi
+		sleep 0.2
+	done
+	say "the server under valgrind does not answer"
+	return 1
+}
+
+# Prints the reports that name a function of ours and fails if there are any.
+valgrind_reports()
+{
+	as_user "$bin/pg_ctl" -D "$work/data" -m fast -w -s stop
+	awk '/VALGRIND-BEGIN/ { text = ""; inside = 1 }
+		 inside { text = text $0 "\n" }
+		 /VALGRIND-END/ { inside = 0; if (text ~ /: (bj_|billadj_)|billadj\.so|\(src\//) { printf "%s", text; n++ } }
+		 END { exit n > 0 }' "$work"/data/vg.*.log
 }
