@@ -22,6 +22,11 @@
 #include "varatt.h"				/* 16: no longer part of postgres.h */
 #endif
 
+/* 18: a word before the declaration, no longer one behind it. */
+#ifndef pg_noreturn
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* Which indexes need an entry for the new version of a row. */
 typedef enum BjIndexing
 {

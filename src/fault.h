@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "compat.h"
 #include "core/status.h"
 
 typedef struct Fault
@@ -27,6 +28,6 @@ extern void bj_fault_set(Fault *fault, int sqlstate, const char *message,
 						 const char *hint);
 
 /* Raises it as an error of the host's statement. */
-extern void bj_fault_raise(const Fault *fault) pg_attribute_noreturn();
+pg_noreturn extern void bj_fault_raise(const Fault *fault);
 
 #endif							/* BILLADJ_FAULT_H */
