@@ -40,8 +40,8 @@ typedef struct BindingEntry
 static HTAB *bindings = NULL;
 
 static const Column columns[] = {
-	{"attachment_id", INT8OID}, {"mapping", JSONBOID},
-	{"on_unpriced", TEXTOID}, {"state", TEXTOID}, {"mode", TEXTOID}
+	{"attachment_id", INT8OID, true}, {"mapping", JSONBOID, true},
+	{"on_unpriced", TEXTOID, true}, {"state", TEXTOID, true}, {"mode", TEXTOID, true}
 };
 
 static void

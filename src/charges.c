@@ -48,14 +48,14 @@ enum
 };
 
 static const Column columns[NCOLUMNS] = {
-	{"account", TEXTOID}, {"charge_id", INT8OID}, {"attachment_id", INT8OID},
+	{"account", TEXTOID, true}, {"charge_id", INT8OID, true}, {"attachment_id", INT8OID},
 	{"event_key", TEXTOID}, {"measure", TEXTOID}, {"meter", TEXTOID},
-	{"period_start", TIMESTAMPTZOID}, {"posted_period_start", TIMESTAMPTZOID},
+	{"period_start", TIMESTAMPTZOID, true}, {"posted_period_start", TIMESTAMPTZOID, true},
 	{"occurred_at", TIMESTAMPTZOID}, {"price_id", INT8OID},
-	{"quantity", NUMERICOID}, {"quantity_before", NUMERICOID},
-	{"amount", NUMERICOID}, {"currency", TEXTOID}, {"cause", TEXTOID},
-	{"row_count", INT2OID}, {"basis", JSONBOID},
-	{"created_at", TIMESTAMPTZOID}, {"created_by", TEXTOID}
+	{"quantity", NUMERICOID, true}, {"quantity_before", NUMERICOID},
+	{"amount", NUMERICOID, true}, {"currency", TEXTOID, true}, {"cause", TEXTOID, true},
+	{"row_count", INT2OID, true}, {"basis", JSONBOID},
+	{"created_at", TIMESTAMPTZOID, true}, {"created_by", TEXTOID, true}
 };
 
 /* Rows that are written together; and from how many on a bulk state pays. */
@@ -149,16 +149,14 @@ bj_charges_open(BjBook book, const char **problem)
 {
 	ChargeWriter *w;
 	AttrNumber	att[NCOLUMNS];
-	BjTable		table = table_of(book);
-	Relation	parent = bj_table_open(table, RowExclusiveLock);
+	Relation	parent = bj_table_open_columns(table_of(book), RowExclusiveLock,
+											   columns, NCOLUMNS, att, problem);
 
-	*problem = psprintf("table billadj.%s does not exist", bj_table_name(table));
 	if (parent == NULL)
 		return NULL;
-	*problem = psprintf("table billadj.%s does not have the columns of this library",
-						bj_table_name(table));
-	if (!parent_usable(parent) || bj_columns_find(parent, columns, NCOLUMNS, att) != NULL)
+	if (!parent_usable(parent))
 	{
+		*problem = "table billadj.charge is not partitioned by period_start";
 		table_close(parent, NoLock);
 		return NULL;
 	}

@@ -31,10 +31,10 @@ enum
 };
 
 static const Column columns[NCOLUMNS] = {
-	{"account", TEXTOID}, {"attachment_id", INT8OID}, {"event_key", TEXTOID},
-	{"measure", TEXTOID}, {"mapped", JSONBOID}, {"sqlstate", TEXTOID},
-	{"message", TEXTOID}, {"hint", TEXTOID}, {"attempts", INT4OID},
-	{"parked_at", TIMESTAMPTZOID}, {"created_by", TEXTOID},
+	{"account", TEXTOID}, {"attachment_id", INT8OID, true}, {"event_key", TEXTOID},
+	{"measure", TEXTOID, true}, {"mapped", JSONBOID, true}, {"sqlstate", TEXTOID, true},
+	{"message", TEXTOID, true}, {"hint", TEXTOID}, {"attempts", INT4OID, true},
+	{"parked_at", TIMESTAMPTZOID, true}, {"created_by", TEXTOID, true},
 	{"resolved_at", TIMESTAMPTZOID}, {"resolution", TEXTOID}
 };
 

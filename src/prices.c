@@ -71,21 +71,21 @@ static bool stale = true;
 static uint64 changes = 0;		/* invalidations seen; a load compares it */
 
 static const Column instance_columns[] = {
-	{"time_zone", TEXTOID}, {"currency", TEXTOID}
+	{"time_zone", TEXTOID, true}, {"currency", TEXTOID}
 };
 static const Column account_columns[] = {
-	{"account", TEXTOID}, {"time_zone", TEXTOID}, {"currency", TEXTOID}
+	{"account", TEXTOID, true}, {"time_zone", TEXTOID}, {"currency", TEXTOID}
 };
 static const Column card_columns[] = {
-	{"rate_card_id", INT8OID}, {"account", TEXTOID}, {"currency", TEXTOID},
-	{"priority", INT4OID}
+	{"rate_card_id", INT8OID, true}, {"account", TEXTOID}, {"currency", TEXTOID, true},
+	{"priority", INT4OID, true}
 };
 static const Column price_columns[] = {
-	{"price_id", INT8OID}, {"rate_card_id", INT8OID}, {"meter", TEXTOID},
-	{"valid", TSTZRANGEOID}, {"terms", JSONBOID}
+	{"price_id", INT8OID, true}, {"rate_card_id", INT8OID, true}, {"meter", TEXTOID, true},
+	{"valid", TSTZRANGEOID, true}, {"terms", JSONBOID, true}
 };
 static const Column tier_columns[] = {
-	{"price_id", INT8OID}, {"tier", INT4OID}, {"up_to", NUMERICOID},
+	{"price_id", INT8OID, true}, {"tier", INT4OID, true}, {"up_to", NUMERICOID},
 	{"unit_amount", NUMERICOID}, {"flat_amount", NUMERICOID},
 	{"rate", NUMERICOID}
 };

@@ -124,6 +124,7 @@ column_is(TupleDesc desc, int i, const Column *column)
 	Form_pg_attribute att = TupleDescAttr(desc, i);
 
 	return att->atttypid == column->type && !att->attisdropped &&
+		(att->attnotnull || !column->not_null) &&
 		strcmp(NameStr(att->attname), column->name) == 0;
 }
 
@@ -151,6 +152,27 @@ bj_columns_find(Relation rel, const Column *columns, int n,
 		if (attnums[i] == InvalidAttrNumber)
 			return columns[i].name;
 	}
+	return NULL;
+}
+
+Relation
+bj_table_open_columns(BjTable table, LOCKMODE lockmode, const Column *columns,
+					  int n, AttrNumber *attnums, const char **problem)
+{
+	Relation	rel = bj_table_open(table, lockmode);
+	const char *missing;
+
+	if (rel == NULL)
+	{
+		*problem = psprintf("table billadj.%s does not exist", bj_table_name(table));
+		return NULL;
+	}
+	missing = bj_columns_find(rel, columns, n, attnums);
+	if (missing == NULL)
+		return rel;
+	*problem = psprintf("column %s of table billadj.%s is not what this library knows",
+						missing, bj_table_name(table));
+	relation_close(rel, NoLock);
 	return NULL;
 }
 

@@ -59,16 +59,26 @@ typedef struct Column
 {
 	const char *name;
 	Oid			type;
+	bool		not_null;		/* it is read without asking */
 } Column;
 
 /*
  * Looks up columns by name: attnums[i] becomes the attribute number of
  * columns[i].  Columns that a later version adds, and dropped ones, do no
- * harm.  Returns NULL, or the first name that is missing or of another type:
- * its values would be taken for what they are not.
+ * harm.  Returns NULL, or the first name that is missing, of another type, or
+ * no longer NOT NULL: its values would be taken for what they are not.
  */
 extern const char *bj_columns_find(Relation rel, const Column *columns,
 								   int n, AttrNumber *attnums);
+
+/*
+ * Opens, locks and looks up the columns.  NULL with *problem set, in the
+ * current context, if the table or one of them is missing; the lock is kept.
+ */
+extern Relation bj_table_open_columns(BjTable table, LOCKMODE lockmode,
+									  const Column *columns, int n,
+									  AttrNumber *attnums,
+									  const char **problem);
 
 /*
  * A usable btree index of rel whose leading columns are att[columns[0]],

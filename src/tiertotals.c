@@ -38,9 +38,9 @@ enum
 };
 
 static const Column columns[NCOLUMNS] = {
-	{"account", TEXTOID}, {"meter", TEXTOID},
-	{"period_start", TIMESTAMPTZOID}, {"price_id", INT8OID},
-	{"quantity", NUMERICOID}, {"amount", NUMERICOID}, {"row_count", INT8OID}
+	{"account", TEXTOID, true}, {"meter", TEXTOID, true},
+	{"period_start", TIMESTAMPTZOID, true}, {"price_id", INT8OID, true},
+	{"quantity", NUMERICOID, true}, {"amount", NUMERICOID, true}, {"row_count", INT8OID, true}
 };
 
 struct TierTotals
@@ -74,22 +74,17 @@ bj_tiertotals_open(BjBook book, const char **problem)
 	BjTable		table = book == BJ_BOOK_SHADOW ? BJ_TABLE_SHADOW_TOTAL : BJ_TABLE_TIER_TOTAL;
 	Oid			pkey;
 
-	t->rel = bj_table_open(table, RowExclusiveLock);
-	*problem = psprintf("table billadj.%s does not exist", bj_table_name(table));
+	t->rel = bj_table_open_columns(table, RowExclusiveLock, columns, NCOLUMNS,
+								   t->att, problem);
 	if (t->rel == NULL)
 		return NULL;
-	*problem = psprintf("table billadj.%s does not have the columns and the primary key of this library",
-						bj_table_name(table));
-	if (t->rel->rd_rel->relam != HEAP_TABLE_AM_OID ||
-		bj_columns_find(t->rel, columns, NCOLUMNS, t->att) != NULL)
-	{
-		table_close(t->rel, NoLock);
-		return NULL;
-	}
 	pkey = bj_compat_primary_key(t->rel);
 	t->index = OidIsValid(pkey) ? try_relation_open(pkey, RowExclusiveLock) : NULL;
-	if (t->index == NULL || !key_is_ours(t->index, t->att))
+	if (t->index == NULL || !key_is_ours(t->index, t->att) ||
+		t->rel->rd_rel->relam != HEAP_TABLE_AM_OID)
 	{
+		*problem = psprintf("table billadj.%s does not have the primary key that this library knows",
+							bj_table_name(table));
 		if (t->index != NULL)
 			relation_close(t->index, NoLock);
 		table_close(t->rel, NoLock);
