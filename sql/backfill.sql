@@ -185,6 +185,31 @@ SELECT count(*) FROM billadj.rating_gap('calls');
 SELECT tried > 0 AS tried, charged FROM billadj.retry_parked('calls');
 RESET ROLE;
 SELECT * FROM oracle.differences();
+-- ---- what was changed and deleted while nothing was rated ----
+
+CREATE TABLE unseen (id integer PRIMARY KEY, who text, at timestamptz, what text, n numeric);
+SELECT count(*) FROM billadj.attach('unseen', 'who', 'at', 'what', 'n');
+INSERT INTO unseen VALUES (1, 'u1', '2026-06-01', 'gb', 900), (2, 'u1', '2026-06-02', 'gb', 300), (3, 'u2', '2026-06-02', 'call', 5),
+                          (4, 'u2', '2026-06-02', 'call', 6), (5, 'u2', '2026-06-03', 'call', 7), (6, 'u3', '2026-06-03', 'gb', 8);
+SELECT action FROM billadj.pause('unseen');
+UPDATE unseen SET n = 100 WHERE id = 1;
+UPDATE unseen SET what = 'tape' WHERE id = 3;
+UPDATE unseen SET at = '2026-07-01', who = 'u4' WHERE id = 6;
+DELETE FROM unseen WHERE id IN (2, 4);
+SELECT action FROM billadj.resume('unseen');
+-- backfill() charges the differences; twice is once
+CALL billadj.backfill('unseen');
+CALL billadj.backfill('unseen');
+SELECT c.event_key, c.account, c.cause, c.quantity, c.quantity_before, c.amount
+  FROM billadj.charge c JOIN billadj.attached a USING (attachment_id)
+ WHERE a.relation = 'host.unseen' ORDER BY c.charge_id;
+SELECT event_key, sqlstate, message FROM billadj.parked_usage WHERE event_key = '3' AND resolved_at IS NULL
+   AND attachment_id = billadj.attachment_of('unseen');
+-- deleted rows wait for somebody who says that it was no clean-up
+SELECT * FROM billadj.charged_without_row('unseen');
+SELECT billadj.reverse_deleted('unseen', max => 1), billadj.reverse_deleted('unseen'), billadj.reverse_deleted('unseen');
+SELECT * FROM billadj.charged_without_row('unseen');
+SELECT * FROM oracle.differences();
 DROP SCHEMA host, oracle CASCADE;
 SELECT count(*) > 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
 SELECT count(*) > 0 AS installed FROM billadj.install();

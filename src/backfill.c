@@ -17,6 +17,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -25,6 +26,7 @@
 #include "utils/rel.h"
 
 #include "binding.h"
+#include "core/rate.h"
 #include "compat.h"
 #include "errors.h"
 #include "parked.h"
@@ -175,7 +177,51 @@ read_blocks(Relation rel, const Binding *binding, int64 from, int64 to, HostRows
 	ExecDropSingleTupleTableSlot(slot);
 }
 
-/* Rates those measures that are not charged, of rows that are not parked. */
+/* Is what was charged for a measure what the row says now? */
+static bool
+measure_changed(const UsageRow *row, const UsageMeasure *m, const ChargedRow *charged)
+{
+	const char *measure = m->bound->measure;
+
+	for (ChargedPart *part = charged->parts; part != NULL; part = part->next)
+	{
+		const CatalogPrice *price;
+		Decimal		counted;
+
+		if (part->rows <= 0 || part->measure.length != strlen(measure) ||
+			memcmp(part->measure.data, measure, part->measure.length) != 0)
+			continue;
+		price = bj_prices_by_id(part->price_id);
+		if (row->fault.sqlstate != 0 || m->fault.sqlstate != 0 ||
+			!bj_key_equal(part->account, row->account) ||
+			!bj_key_equal(part->meter, m->meter) ||
+			part->period_start != row->period_start || price == NULL ||
+			bj_rate_quantity(&price->price, m->quantity, &counted) != BJ_OK ||
+			bj_decimal_compare(counted, part->quantity) != 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A row that was changed while nothing was rated: paused, switched off, as a
+ * replica.  Another price alone is no change of the row.
+ */
+static bool
+row_changed(const UsageRow *row, const ChargedRow *charged)
+{
+	if (row->whole != NULL)
+		return false;
+	for (int i = 0; i < row->nmeasures; i++)
+		if (measure_changed(row, &row->measures[i], charged))
+			return true;
+	return false;
+}
+
+/*
+ * Rates those measures that are not charged, of rows that are not parked, and
+ * charges the difference where the row is not what was charged.
+ */
 static void
 rate_gap(Rating *rating, HostRows *host)
 {
@@ -199,7 +245,12 @@ rate_gap(Rating *rating, HostRows *host)
 	{
 		if (host->rows[i].event_key.length < 0)
 			continue;			/* no key, no way to know it again */
-		if (leave_gap(&host->rows[i], &wanted[n]) &&
+		if (row_changed(&host->rows[i], &wanted[n]))
+		{
+			bj_parked_claim(rating->binding->attachment_id, wanted[n].event_key, "replaced");
+			bj_rating_change(rating, &wanted[n], &host->rows[i]);
+		}
+		else if (leave_gap(&host->rows[i], &wanted[n]) &&
 			!bj_parked_has(rating->binding->attachment_id, wanted[n].event_key))
 		{
 			/* parked before it had a key, perhaps */
@@ -249,6 +300,46 @@ billadj_rate_blocks(PG_FUNCTION_ARGS)
 	values[1] = Int64GetDatum(rating.rated);
 	values[2] = Int64GetDatum(rating.parked);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* ---- rows that are gone ---- */
+
+/*
+ * billadj.reverse_rows(relation regclass, attachment_id bigint, event_keys text[])
+ *   → bigint: takes back what these rows, which are gone, were charged.
+ */
+PG_FUNCTION_INFO_V1(billadj_reverse_rows);
+Datum
+billadj_reverse_rows(PG_FUNCTION_ARGS)
+{
+	Relation	rel = table_open(PG_GETARG_OID(0), AccessShareLock);
+	Rating		rating;
+	ChargedRow *charged;
+	Datum	   *keys;
+	int			n;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), TEXTOID, -1, false, TYPALIGN_INT, &keys, NULL, &n);
+	if (!bj_rating_begin(&rating, binding_for(rel, PG_GETARG_INT64(1))))
+		ereport(ERROR,
+				(errcode(ERRCODE_BJ_NOT_INSTALLED),
+				 errmsg("the tables of billadj are not usable"),
+				 errhint("Run SELECT * FROM billadj.self_check().")));
+	charged = palloc_extended(Max(n, 1) * sizeof(ChargedRow), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int i = 0; i < n; i++)
+	{
+		char	   *key = TextDatumGetCString(keys[i]);
+
+		charged[i].event_key = bj_key_from_string(key, strlen(key));
+	}
+	bj_check(bj_charges_find(rating.binding->book, rating.binding->attachment_id, charged, n));
+	for (int i = 0; i < n; i++)
+	{
+		bj_parked_claim(rating.binding->attachment_id, charged[i].event_key, "deleted");
+		bj_rating_change(&rating, &charged[i], NULL);
+	}
+	bj_rating_end(&rating);
+	table_close(rel, AccessShareLock);
+	PG_RETURN_INT64(rating.rated);
 }
 
 /* ---- parked rows ---- */

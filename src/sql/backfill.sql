@@ -18,6 +18,12 @@ COMMENT ON FUNCTION billadj.retry_parked_rows(regclass, bigint, bigint) IS 'rate
 REVOKE ALL ON FUNCTION billadj.retry_parked_rows(regclass, bigint, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.retry_parked_rows(regclass, bigint, bigint) TO billadj_admin, billadj_operator;
 
+CREATE FUNCTION billadj.reverse_rows(relation regclass, attachment_id bigint, event_keys text[]) RETURNS bigint
+AS 'MODULE_PATHNAME', 'billadj_reverse_rows' LANGUAGE C STRICT;
+COMMENT ON FUNCTION billadj.reverse_rows(regclass, bigint, text[]) IS 'takes back what rows of these keys were charged; reverse_deleted() calls it';
+REVOKE ALL ON FUNCTION billadj.reverse_rows(regclass, bigint, text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.reverse_rows(regclass, bigint, text[]) TO billadj_admin, billadj_operator;
+
 -- The columns of a mapping as SQL: what the triggers read, in their spelling.
 CREATE FUNCTION billadj.mapped_sql(mapping jsonb, OUT account text, OUT event_key text, OUT occurred_at text, OUT measures text[])
 LANGUAGE sql IMMUTABLE
@@ -68,6 +74,62 @@ $function$;
 COMMENT ON FUNCTION billadj.rating_gap(regclass, bigint) IS 'usage rows and measures of an attached table that are neither charged nor parked; backfill() rates them';
 REVOKE ALL ON FUNCTION billadj.rating_gap(regclass, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.rating_gap(regclass, bigint) TO billadj_admin, billadj_operator, billadj_auditor;
+
+-- Not a part of backfill(): where old usage is deleted on purpose, while its
+-- charges stay, a pause is how that is done.
+CREATE FUNCTION billadj.charged_without_row(relation regclass, max bigint DEFAULT NULL)
+RETURNS TABLE (account text, event_key text, amount numeric, currency text, charges bigint)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    number bigint := billadj.attachment_of(relation);
+    m      record;
+BEGIN
+    SELECT s.*, CASE WHEN a.mode = 'shadow' THEN 'shadow_charge' ELSE 'charge' END AS book INTO m
+      FROM billadj.attachment a, billadj.mapped_sql(a.mapping) s
+     WHERE a.attachment_id = number;
+    RETURN QUERY EXECUTE format($query$
+        SELECT min(c.account), c.event_key, sum(c.amount), min(c.currency), count(*)
+          FROM billadj.%I c
+         WHERE c.attachment_id = $1 AND c.event_key IS NOT NULL
+           AND NOT EXISTS (SELECT FROM %s h WHERE %s = c.event_key)
+         GROUP BY c.event_key
+        HAVING sum(c.row_count) > 0
+         ORDER BY c.event_key
+         LIMIT $2$query$, m.book, relation, m.event_key)
+        USING number, max;
+END
+$function$;
+COMMENT ON FUNCTION billadj.charged_without_row(regclass, bigint) IS
+    'usage rows that are charged and no longer in the attached table: deleted while nothing was rated; reverse_deleted() takes their charges back';
+REVOKE ALL ON FUNCTION billadj.charged_without_row(regclass, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.charged_without_row(regclass, bigint) TO billadj_admin, billadj_operator, billadj_auditor;
+
+-- The lock keeps writers out: a row that came back with an old key must not
+-- lose its charge.
+CREATE FUNCTION billadj.reverse_deleted(relation regclass, max bigint DEFAULT NULL, lock_timeout interval DEFAULT '2 s') RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    number  bigint := billadj.attachment_of(relation);
+    waited  text;
+    written bigint;
+BEGIN
+    PERFORM billadj.require_host_owner(relation);
+    waited := billadj.swap_lock_timeout(lock_timeout);
+    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', relation);
+    SELECT billadj.reverse_rows(relation, number, coalesce(array_agg(w.event_key), '{}')) INTO written
+      FROM billadj.charged_without_row(relation, max) w;
+    PERFORM set_config('lock_timeout', waited, true);
+    RETURN written;
+END
+$function$;
+COMMENT ON FUNCTION billadj.reverse_deleted(regclass, bigint, interval) IS
+    'takes back the charges of usage rows that charged_without_row() lists and returns how many charges it wrote; locks writers of the table out meanwhile';
+REVOKE ALL ON FUNCTION billadj.reverse_deleted(regclass, bigint, interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.reverse_deleted(regclass, bigint, interval) TO billadj_admin;
 
 CREATE FUNCTION billadj.retry_parked(relation regclass DEFAULT NULL, max integer DEFAULT NULL)
 RETURNS TABLE (attached regclass, tried bigint, charged bigint, still_parked bigint)
@@ -201,6 +263,6 @@ BEGIN
     END LOOP;
 END
 $procedure$;
-COMMENT ON PROCEDURE billadj.backfill(regclass, integer) IS 'rates the rows of an attached table that are neither charged nor parked; commits by batch, goes on where it was interrupted, may be run again at any time';
+COMMENT ON PROCEDURE billadj.backfill(regclass, integer) IS 'rates the rows of an attached table that are neither charged nor parked, charges what was changed while nothing was rated; commits by batch, goes on where it was interrupted, may be run again at any time';
 REVOKE ALL ON PROCEDURE billadj.backfill(regclass, integer) FROM PUBLIC;
 GRANT EXECUTE ON PROCEDURE billadj.backfill(regclass, integer) TO billadj_admin, billadj_operator;
