@@ -102,19 +102,19 @@ sub sorted_rows
 {
 	my ($node, $database) = @_;
 	my %rows;
-	my @tables = split /\n/, $node->safe_psql($database, q{
-		SELECT c.oid::regclass FROM pg_class c
+	my @relations = split /\n/, $node->safe_psql($database, q{
+		SELECT c.relkind, c.oid::regclass FROM pg_class c
 		  JOIN pg_namespace n ON n.oid = c.relnamespace
-		 WHERE c.relkind IN ('r', 'S') AND n.nspname !~ '^pg_|^information_schema$'
-		 ORDER BY 1});
+		 WHERE c.relkind IN ('r', 'S') AND n.nspname !~ '^pg_|^information_schema$'});
 
-	foreach my $table (@tables)
+	foreach (@relations)
 	{
-		$rows{$table} = $node->safe_psql($database,
-			"SELECT t::text FROM $table t ORDER BY t::text COLLATE \"C\"");
+		my ($kind, $name) = split /\|/, $_, 2;
+
+		$rows{$name} = $node->safe_psql($database, $kind eq 'S'
+			? "SELECT last_value, is_called FROM $name"
+			: "SELECT t::text FROM $name t ORDER BY t::text COLLATE \"C\"");
 	}
-	# log_cnt says how many numbers the write-ahead log is ahead, and differs
-	s/^\((\d+),\d+,([tf])\)$/($1,$2)/ foreach values %rows;
 	return \%rows;
 }
 
