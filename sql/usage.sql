@@ -444,6 +444,14 @@ INSERT INTO calls (who, at, what, n) VALUES ('one', '2026-05-20', 'gb', 1), ('on
 UPDATE calls SET n = n + 1 WHERE who = 'one';
 SELECT * FROM oracle.differences();
 
+-- a statement whose rows do not fit work_mem reads them from a file
+SET work_mem = '64kB';
+INSERT INTO calls (who, at, what, n) SELECT 'many-' || i % 50, '2026-05-21', 'gb', i FROM generate_series(1, 3000) AS i;
+UPDATE calls SET n = n + 1 WHERE who LIKE 'many%';
+DELETE FROM calls WHERE who LIKE 'many-1%';
+RESET work_mem;
+SELECT * FROM oracle.differences();
+
 SELECT code, message FROM billadj.self_check() WHERE severity = 'error';
 DROP SCHEMA host, oracle CASCADE;
 SELECT count(*) > 0 AS uninstalled FROM billadj.uninstall(keep_data => false);

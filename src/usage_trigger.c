@@ -129,21 +129,24 @@ rate_new_rows(TriggerData *trigdata, Rating *rating)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "billadj row",
 												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
 	RowReader	reader;
 	UsageRow	row;
 
-	MemoryContextSwitchTo(old);
+	/*
+	 * A row that comes from a file is allocated where we stand, and freed
+	 * when the next one is read: it must not be in what is reset meanwhile.
+	 */
 	reader_open(&reader, trigdata, trigdata->tg_newtable);
-	MemoryContextSwitchTo(context);
 	while (reader_next(&reader))
 	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+
 		CHECK_FOR_INTERRUPTS();
 		bj_usagerow_read(rating->binding, reader.slot, &row);
 		bj_rating_add(rating, &row, "usage");
+		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}
-	MemoryContextSwitchTo(old);
 	reader_close(&reader);
 	MemoryContextDelete(context);
 }
