@@ -48,7 +48,7 @@ SELECT tgname, tgenabled, tgoldtable, tgnewtable, pg_get_triggerdef(oid) ~ 'FOR 
 -- the host table has got triggers and nothing else
 (TABLE columns EXCEPT SELECT attname, atttypid, attnotnull FROM pg_attribute WHERE attrelid = '"Use"'::regclass)
 UNION ALL (SELECT attname, atttypid, attnotnull FROM pg_attribute WHERE attrelid = '"Use"'::regclass EXCEPT TABLE columns);
-SELECT count(*) AS constraints FROM pg_constraint WHERE conrelid = '"Use"'::regclass;
+SELECT count(*) AS constraints FROM pg_constraint WHERE conrelid = '"Use"'::regclass AND contype <> 'n';
 
 -- ---- the acts that follow ----
 

@@ -531,7 +531,8 @@ restart_under_valgrind()
 		if "$bin/pg_isready" -q; then return; fi
 		sleep 0.2
 	done
-	say "the server under valgrind does not answer"
+	say "the server under valgrind does not answer:"
+	tail -n 5 "$work/data/server.log" "$work"/data/vg.*.log
 	return 1
 }
 

@@ -7,6 +7,11 @@
 \pset pager off
 SET client_min_messages = warning;
 SELECT count(*) > 0 AS can_check FROM pg_available_extensions WHERE name = 'plpgsql_check' \gset
+-- before the session's first PL/pgSQL, as some versions of it demand
+\if :can_check
+LOAD 'plpgsql';
+LOAD 'plpgsql_check';
+\endif
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS btree_gist;
