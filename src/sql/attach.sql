@@ -382,6 +382,8 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 SELECT m.member, t.trigger_name, t.sql
   FROM billadj.table_tree($1) WITH ORDINALITY AS m(member, place, number)
+  -- the server has no such triggers for a foreign table
+  JOIN pg_class c ON c.oid = m.member AND c.relkind <> 'f'
  CROSS JOIN billadj.usage_triggers(m.member, $2) WITH ORDINALITY AS t(trigger_name, function_name, sql, number)
  WHERE NOT EXISTS (SELECT FROM billadj.own_triggers() o
                     WHERE o.relation = m.member AND o.function_name = t.function_name AND o.argument = $2)
@@ -390,6 +392,189 @@ $function$;
 COMMENT ON FUNCTION billadj.missing_usage_triggers(regclass, text) IS 'triggers that an attached table or one of its partitions does not have';
 REVOKE ALL ON FUNCTION billadj.missing_usage_triggers(regclass, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.missing_usage_triggers(regclass, text) TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+-- ---- partitions that are made later ----
+
+-- Of active attachments only: resume() covers a paused one.  A table that is
+-- attached by itself keeps the triggers it has; self_check() names it.
+CREATE FUNCTION billadj.uncovered_partitions(relation regclass DEFAULT NULL)
+RETURNS TABLE (host regclass, attachment_id text, member regclass)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH topmost AS (
+        SELECT DISTINCT ON (a.attachment_id) a.attachment_id::text AS number, c.oid::regclass AS host, c.relkind
+          FROM billadj.attachment a
+          JOIN billadj.own_triggers() t ON t.argument = a.attachment_id::text AND t.function_name LIKE 'usage\_%'
+          JOIN pg_class c ON c.oid = t.relation
+         WHERE a.state = 'active'
+         ORDER BY a.attachment_id, c.relispartition, c.oid
+    )
+    SELECT DISTINCT t.host, t.number, m.member
+      FROM topmost t CROSS JOIN billadj.missing_usage_triggers(t.host, t.number) m
+     WHERE t.relkind = 'p' AND m.member <> t.host
+       AND (uncovered_partitions.relation IS NULL OR t.host = uncovered_partitions.relation)
+       AND NOT EXISTS (SELECT FROM billadj.own_triggers() o
+                        WHERE o.relation = m.member AND o.function_name LIKE 'usage\_%' AND o.argument <> t.number)
+     ORDER BY t.host, m.member;
+END
+$function$;
+COMMENT ON FUNCTION billadj.uncovered_partitions(regclass) IS 'partitions of attached tables that do not have their triggers, of one table or of all';
+REVOKE ALL ON FUNCTION billadj.uncovered_partitions(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.uncovered_partitions(regclass) TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+-- Never waits for the lock: who waits makes all writers behind it wait, and two
+-- tables waited for one after the other can deadlock with a writer.  It asks
+-- again and again until give_up_at instead.
+CREATE FUNCTION billadj.cover_partition(host regclass, attachment_id text, member regclass, give_up_at timestamptz) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    name   text := member::text;
+    wanted record;
+BEGIN
+    LOOP
+        BEGIN
+            EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE NOWAIT', name);
+            EXIT;
+        EXCEPTION WHEN lock_not_available THEN
+            IF clock_timestamp() >= give_up_at THEN
+                RAISE;
+            END IF;
+            PERFORM pg_sleep(0.05);
+        END;
+    END LOOP;
+    -- What is locked must be what was meant: it may have been renamed or
+    -- detached, and another table have its name.
+    IF to_regclass(name) IS DISTINCT FROM member THEN
+        RAISE EXCEPTION 'table % was renamed meanwhile', name USING ERRCODE = 'undefined_table';
+    END IF;
+    FOR wanted IN SELECT m.sql FROM billadj.missing_usage_triggers(host, attachment_id) m WHERE m.member = cover_partition.member LOOP
+        EXECUTE wanted.sql;
+    END LOOP;
+    RETURN true;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'partition % does not have its triggers yet: %', name, sqlerrm
+        USING ERRCODE = sqlstate,
+              DETAIL = 'Rows inserted through the partitioned table are rated, rows inserted into the partition itself are not.',
+              HINT = format('maintain() tries again; or SELECT * FROM billadj.resume(%L); then CALL billadj.backfill(%1$L);', host::text);
+    RETURN false;
+END
+$function$;
+COMMENT ON FUNCTION billadj.cover_partition(regclass, text, regclass, timestamptz) IS
+    'makes the triggers of one partition; false and a warning when it cannot be locked; part of maintain()';
+REVOKE ALL ON FUNCTION billadj.cover_partition(regclass, text, regclass, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION billadj.cover_partitions(relation regclass, patience interval, dry_run boolean)
+RETURNS TABLE (action text, object text, sql text, done boolean)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    give_up_at timestamptz := clock_timestamp() + patience;
+    found      record;
+    statements text[];
+BEGIN
+    action := 'create trigger';
+    FOR found IN SELECT u.* FROM billadj.uncovered_partitions(relation) u LOOP
+        statements := ARRAY(SELECT m.sql FROM billadj.missing_usage_triggers(found.host, found.attachment_id) m
+                             WHERE m.member = found.member);
+        object := found.member::text;
+        done := NOT dry_run;
+        IF NOT dry_run THEN
+            done := billadj.cover_partition(found.host, found.attachment_id, found.member, give_up_at);
+        END IF;
+        FOREACH sql IN ARRAY statements LOOP
+            RETURN NEXT;
+        END LOOP;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION billadj.cover_partitions(regclass, interval, boolean) IS
+    'makes the triggers that partitions of attached tables lack; part of maintain() and of the event trigger';
+REVOKE ALL ON FUNCTION billadj.cover_partitions(regclass, interval, boolean) FROM PUBLIC;
+
+-- SECURITY DEFINER: whoever makes a partition need not be billadj_admin.  The
+-- owner of the partitioned table let it be attached, and nobody adds a partition
+-- without owning both.  The host's DDL never fails for it: a gap can be closed
+-- later.
+CREATE FUNCTION billadj.cover_new_partitions() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    roots regclass[];
+    root  regclass;
+BEGIN
+    -- the restore rule; and a schema without tables
+    IF to_regclass('billadj.attachment') IS NULL
+       OR current_setting('row_security') = 'off'
+          AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = session_user) THEN
+        RETURN;
+    END IF;
+    roots := ARRAY(SELECT DISTINCT pg_partition_root(c.oid)
+                     FROM pg_event_trigger_ddl_commands() d
+                     JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+                    WHERE (c.relispartition OR c.relkind = 'p') AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't');
+    IF roots = '{}' THEN
+        RETURN;
+    END IF;
+    BEGIN
+        FOREACH root IN ARRAY roots LOOP
+            -- the statement holds the lock on what it made already
+            PERFORM billadj.cover_partitions(root, '0', false);
+        END LOOP;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'billadj could not look after the partitions of %: %', root, sqlerrm
+            USING ERRCODE = sqlstate, HINT = 'SELECT * FROM billadj.self_check();';
+    END;
+END
+$function$;
+COMMENT ON FUNCTION billadj.cover_new_partitions() IS
+    'event trigger: a partition made for an attached table gets its triggers in the same statement; see watch_partitions()';
+REVOKE ALL ON FUNCTION billadj.cover_new_partitions() FROM PUBLIC;
+
+CREATE FUNCTION billadj.watch_partitions(enable boolean DEFAULT true, dry_run boolean DEFAULT false)
+RETURNS TABLE (action text, object text, sql text, done boolean)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    found "char" := (SELECT e.evtenabled FROM pg_event_trigger e WHERE e.evtname = 'billadj_watch_partitions');
+BEGIN
+    PERFORM billadj.require_superuser('watch_partitions');
+    IF enable THEN
+        PERFORM billadj.require_installed();
+    END IF;
+    done := NOT dry_run;
+    object := 'billadj_watch_partitions';
+    FOR action, sql IN
+        SELECT v.action, v.sql
+          FROM (VALUES
+                (1, 'drop event trigger', NOT enable AND found IS NOT NULL, 'DROP EVENT TRIGGER billadj_watch_partitions'),
+                (2, 'create event trigger', enable AND found IS NULL,
+                 'CREATE EVENT TRIGGER billadj_watch_partitions ON ddl_command_end WHEN TAG IN (''CREATE TABLE'', ''ALTER TABLE'') EXECUTE FUNCTION billadj.cover_new_partitions()'),
+                (3, 'comment', enable AND found IS NULL,
+                 'COMMENT ON EVENT TRIGGER billadj_watch_partitions IS ''gives new partitions of tables attached to billadj their triggers'''),
+                (4, 'enable event trigger', enable AND found <> 'O', 'ALTER EVENT TRIGGER billadj_watch_partitions ENABLE')
+               ) AS v(place, action, needed, sql)
+         WHERE v.needed
+         ORDER BY v.place
+    LOOP
+        IF NOT dry_run THEN
+            EXECUTE sql;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION billadj.watch_partitions(boolean, boolean) IS
+    'makes an event trigger that gives new partitions of attached tables their triggers at once, or drops it; superuser';
+REVOKE ALL ON FUNCTION billadj.watch_partitions(boolean, boolean) FROM PUBLIC;
 
 CREATE FUNCTION billadj.require_host_owner(relation regclass) RETURNS void
 LANGUAGE plpgsql STABLE
@@ -445,6 +630,11 @@ BEGIN
     ELSIF host.parent IS NOT NULL OR host.is_parent THEN
         reason := 'it takes part in inheritance';
         remedy := 'Attach a table that is partitioned or stands alone.';
+    ELSIF host.relkind = 'p' AND EXISTS (SELECT FROM billadj.table_tree(relation) m JOIN pg_class c ON c.oid = m.member
+                                          WHERE c.relkind = 'f') THEN
+        -- an INSERT that reaches it would fail: it collects no transition rows
+        reason := 'one of its partitions is a foreign table';
+        remedy := 'Attach a table whose partitions are all in this database.';
     END IF;
     IF reason IS NOT NULL THEN
         RAISE EXCEPTION 'cannot attach %: %', relation, reason USING ERRCODE = 'UB013', HINT = remedy;

@@ -383,6 +383,18 @@ BEGIN
         RETURN NEXT;
     END IF;
     FOR object, sql IN
+        SELECT e.evtname, format('DROP EVENT TRIGGER %I', e.evtname)
+          FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid
+         WHERE p.pronamespace = 'billadj'::regnamespace
+         ORDER BY e.evtname COLLATE "C"
+    LOOP
+        action := 'drop event trigger';
+        IF NOT dry_run THEN
+            EXECUTE sql;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+    FOR object, sql IN
         SELECT t.relation::regclass::text, format('DROP TRIGGER %I ON %s', t.trigger_name, t.relation::regclass)
           FROM billadj.own_triggers() t
          ORDER BY t.relation::regclass::text COLLATE "C", t.trigger_name COLLATE "C"
@@ -628,8 +640,40 @@ BEGIN
     SELECT 'error', 'attach_trigger_missing', format('table %s does not have all triggers of attachment %s: rows that name it are not rated', m.member, h.number),
            format('SELECT * FROM billadj.resume(%L);', h.relation::text)
       FROM host h CROSS JOIN billadj.missing_usage_triggers(h.relation, h.number) m
+     WHERE NOT EXISTS (SELECT FROM billadj.own_triggers() o
+                        WHERE o.relation = m.member AND o.function_name LIKE 'usage\_%' AND o.argument <> h.number)
      GROUP BY h.number, h.relation, m.member
      ORDER BY h.number, m.member;
+    -- It was attached by itself before it became a partition, or has left the
+    -- table that it was attached with.
+    RETURN QUERY
+    WITH host AS (
+        SELECT DISTINCT ON (a.attachment_id) a.attachment_id::text AS number, t.relation::regclass AS relation
+          FROM billadj.attachment a
+          JOIN billadj.own_triggers() t ON t.argument = a.attachment_id::text AND t.function_name LIKE 'usage\_%'
+          JOIN pg_class c ON c.oid = t.relation
+         WHERE a.state <> 'detached'
+         ORDER BY a.attachment_id, c.relispartition, t.relation
+    ), carried AS (
+        SELECT t.argument AS number, t.relation::regclass AS member,
+               string_agg(format('DROP TRIGGER %I ON %s;', t.trigger_name, t.relation::regclass), ' ' ORDER BY t.trigger_name COLLATE "C") AS fix
+          FROM billadj.own_triggers() t
+         WHERE t.function_name LIKE 'usage\_%'
+         GROUP BY t.argument, t.relation
+    )
+    SELECT 'error', 'attach_twice',
+           format('table %s is attached as %s and is a partition of %s, which is attached as %s: backfill() would charge its rows twice', k.member, k.number, h.relation, h.number),
+           format('ALTER TABLE %s DETACH PARTITION %s;', (SELECT i.inhparent::regclass FROM pg_inherits i WHERE i.inhrelid = k.member), k.member)
+      FROM host h CROSS JOIN billadj.table_tree(h.relation) m JOIN carried k ON k.member = m.member AND k.number <> h.number
+    UNION ALL
+    SELECT 'info', 'attach_trigger_left', format('table %s is no partition of %s any more and is still rated with it', k.member, h.relation), k.fix
+      FROM carried k JOIN host h ON h.number = k.number
+     WHERE NOT EXISTS (SELECT FROM billadj.table_tree(h.relation) m WHERE m.member = k.member);
+    RETURN QUERY
+    SELECT 'warning', 'watch_disabled', format('event trigger %I is disabled: new partitions wait for maintain()', e.evtname),
+           'SELECT * FROM billadj.watch_partitions();'
+      FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid
+     WHERE p.pronamespace = 'billadj'::regnamespace AND p.proname = 'cover_new_partitions' AND e.evtenabled <> 'O';
     RETURN QUERY
     SELECT 'error', 'attach_trigger_disabled',
            format('trigger %I on %s %s', t.trigger_name, t.relation::regclass,

@@ -191,8 +191,8 @@ COMMENT ON FUNCTION billadj.move_misplaced(boolean) IS 'moves charges out of the
 REVOKE ALL ON FUNCTION billadj.move_misplaced(boolean) FROM PUBLIC;
 
 -- SECURITY DEFINER: nobody is a member of billadj_owner, and the work is the
--- operator's every month.  All names in the SQL it runs come from the catalog
--- or from charge_month().  lock_timeout: writers would queue behind us while we
+-- operator's every month, with triggers on host tables that others own.  All
+-- names in the SQL it runs come from the catalog or from charge_month().  lock_timeout: writers would queue behind us while we
 -- wait for a long transaction; an error and a second try is better.
 CREATE FUNCTION billadj.maintain(months_ahead integer DEFAULT 3, dry_run boolean DEFAULT false)
 RETURNS TABLE (action text, object text, sql text, done boolean)
@@ -203,20 +203,27 @@ SET timezone = 'UTC'
 SET lock_timeout = '5s'
 AS $function$
 DECLARE
-    month  record;
-    wanted record;
+    month    record;
+    wanted   record;
+    -- for locks on tables of the host; none once we hold locks on charges, for
+    -- which its writers would wait
+    patience interval := '2 s';
 BEGIN
     IF NOT dry_run THEN
         PERFORM billadj.require_installed();
     END IF;
     FOR month IN SELECT * FROM billadj.missing_months(months_ahead) LOOP
         RETURN QUERY SELECT m.* FROM billadj.make_month(month.name, month.from_at, month.to_at, dry_run) m;
+        patience := '0';
     END LOOP;
 
     IF to_regclass('billadj.instance') IS NULL OR to_regclass('billadj.charge_default') IS NULL THEN
         RETURN;
     END IF;
     RETURN QUERY SELECT m.* FROM billadj.move_misplaced(dry_run) m;
+    IF FOUND THEN
+        patience := '0';
+    END IF;
     done := NOT dry_run;
     action := 'create index';
     FOR wanted IN SELECT * FROM billadj.missing_indexes() LOOP
@@ -226,10 +233,15 @@ BEGIN
             EXECUTE sql;
         END IF;
         RETURN NEXT;
+        patience := '0';
     END LOOP;
+    -- last, so that no lock is waited for while one on a host table is held
+    IF to_regclass('billadj.attachment') IS NOT NULL THEN
+        RETURN QUERY SELECT c.* FROM billadj.cover_partitions(NULL, patience, dry_run) c;
+    END IF;
 END
 $function$;
 COMMENT ON FUNCTION billadj.maintain(integer, boolean) IS
-    'makes the coming months of billadj.charge, moves charges out of its default partition and gives closed months their indexes; run it daily; drops nothing';
+    'makes the coming months of billadj.charge, moves charges out of its default partition, gives closed months their indexes and new partitions of attached tables their triggers; run it daily; drops nothing';
 REVOKE ALL ON FUNCTION billadj.maintain(integer, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.maintain(integer, boolean) TO billadj_admin, billadj_operator;

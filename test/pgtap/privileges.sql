@@ -111,6 +111,8 @@ INSERT INTO pgtap_host.act VALUES
     ($$SELECT billadj.migrate()$$, NULL),
     ($$SELECT billadj.uninstall()$$, NULL),
     ($$SELECT billadj.guard()$$, NULL),
+    ($$SELECT billadj.watch_partitions()$$, NULL),
+    ($$SELECT billadj.cover_partitions(NULL, NULL, false)$$, NULL),
     ($$SELECT billadj.run_step(1)$$, NULL),
     ($$CREATE TABLE billadj.x (a integer)$$, NULL),
     ($$CREATE FUNCTION billadj.x() RETURNS integer LANGUAGE sql AS 'SELECT 1'$$, NULL),
