@@ -164,7 +164,18 @@ copy_source()
 	tar -C "$top" --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
 		--exclude=./tmp_check --exclude=./results --exclude=./bench/out -cf - . |
 		tar -C "$work/src" --no-same-owner -xf -
+	copy_public_data
 	give_to_user "$work"
+}
+
+# Public data sets lie beside the checkout, where the user of the tests may not
+# be able to read.  Tests that want them say so and skip where they are absent.
+copy_public_data()
+{
+	from=${BILLADJ_SHARED_DATA:-$top/../shared/data}
+	BILLADJ_SHARED_DATA=$work/public_data
+	export BILLADJ_SHARED_DATA
+	[ ! -d "$from" ] || cp -rL "$from" "$BILLADJ_SHARED_DATA"
 }
 
 # pg_make TARGET...: make in the copied source, for the copied server
