@@ -107,6 +107,7 @@ is_charged(const ChargedRow *row, const char *measure, bool now)
 	return false;
 }
 
+/* Was any measure of the row ever charged? */
 static const char *
 gap_cause(const UsageRow *row, const ChargedRow *charged)
 {
@@ -117,22 +118,19 @@ gap_cause(const UsageRow *row, const ChargedRow *charged)
 }
 
 /*
- * Leaves only the measures that are not charged; false if none is left.  Under
- * a broken mapping measures have no names, and a row that is charged at all is
- * none of ours.
+ * How many measures of the row are not charged.  Under a broken mapping they
+ * have no names: then all of them or none.
  */
-static bool
-leave_gap(UsageRow *row, const ChargedRow *charged)
+static int
+count_gaps(const UsageRow *row, const ChargedRow *charged)
 {
 	int			n = 0;
 
 	if (row->whole != NULL)
-		return !is_charged(charged, NULL, true);
+		return is_charged(charged, NULL, true) ? 0 : row->nmeasures;
 	for (int i = 0; i < row->nmeasures; i++)
-		if (!is_charged(charged, row->measures[i].bound->measure, true))
-			row->measures[n++] = row->measures[i];
-	row->nmeasures = n;
-	return n > 0;
+		n += !is_charged(charged, row->measures[i].bound->measure, true);
+	return n;
 }
 
 /* ---- host rows ---- */
@@ -219,11 +217,37 @@ row_changed(const UsageRow *row, const ChargedRow *charged)
 }
 
 /*
- * Rates those measures that are not charged, of rows that are not parked, and
- * charges the difference where the row is not what was charged.
+ * Rates a row that is neither charged nor parked, and charges the difference
+ * where it is not what was charged.  A row of which only some measures are
+ * charged, since remap() gave it more, is taken as a changed one: it may be
+ * rounded as a whole.
  */
 static void
-rate_gap(Rating *rating, HostRows *host)
+rate_gap(Rating *rating, ParkedKeyless *keyless, UsageRow *row, ChargedRow *charged)
+{
+	int			gaps = count_gaps(row, charged);
+	int64		id = rating->binding->attachment_id;
+
+	if (row_changed(row, charged))
+	{
+		bj_parked_claim(id, charged->event_key, "replaced");
+		bj_rating_change(rating, charged, row);
+	}
+	else if (gaps == 0 || bj_parked_has(id, charged->event_key))
+		return;
+	else if (gaps < row->nmeasures)
+		bj_rating_change(rating, charged, row);
+	else
+	{
+		/* parked before it had a key, perhaps */
+		bj_parked_keyless_claim(keyless, row, "replaced");
+		bj_rating_add(rating, row, gap_cause(row, charged));
+	}
+}
+
+/* Rows without a key are left: there is no way to know them again. */
+static void
+rate_gaps(Rating *rating, HostRows *host)
 {
 	ChargedRow *wanted = palloc_extended(Max(host->n, 1) * sizeof(ChargedRow),
 										 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
@@ -242,23 +266,8 @@ rate_gap(Rating *rating, HostRows *host)
 		bj_check(bj_charges_find(rating->binding->book, rating->binding->attachment_id, wanted, n));
 	n = 0;
 	for (uint64 i = 0; i < host->n; i++)
-	{
-		if (host->rows[i].event_key.length < 0)
-			continue;			/* no key, no way to know it again */
-		if (row_changed(&host->rows[i], &wanted[n]))
-		{
-			bj_parked_claim(rating->binding->attachment_id, wanted[n].event_key, "replaced");
-			bj_rating_change(rating, &wanted[n], &host->rows[i]);
-		}
-		else if (leave_gap(&host->rows[i], &wanted[n]) &&
-			!bj_parked_has(rating->binding->attachment_id, wanted[n].event_key))
-		{
-			/* parked before it had a key, perhaps */
-			bj_parked_keyless_claim(keyless, &host->rows[i], "replaced");
-			bj_rating_add(rating, &host->rows[i], gap_cause(&host->rows[i], &wanted[n]));
-		}
-		n++;
-	}
+		if (host->rows[i].event_key.length >= 0)
+			rate_gap(rating, keyless, &host->rows[i], &wanted[n++]);
 }
 
 /*
@@ -290,8 +299,9 @@ billadj_rate_blocks(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_BJ_NOT_INSTALLED),
 				 errmsg("the tables of billadj are not usable"),
 				 errhint("Run SELECT * FROM billadj.self_check().")));
+	rating.first_cause = "backfill";
 	read_blocks(rel, rating.binding, PG_GETARG_INT64(2), PG_GETARG_INT64(3), &host);
-	rate_gap(&rating, &host);
+	rate_gaps(&rating, &host);
 	bj_rating_end(&rating);
 	SPI_finish();
 	table_close(rel, NoLock);

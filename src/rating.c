@@ -47,6 +47,7 @@ bj_rating_begin(Rating *r, const Binding *binding)
 	memset(r, 0, sizeof(Rating));
 	r->context = CurrentMemoryContext;
 	r->binding = binding;
+	r->first_cause = "usage";
 	if (problem != NULL)
 		problem = psprintf("table billadj.%s does not exist or does not have the columns of this library", problem);
 	else
@@ -533,7 +534,7 @@ change_measure(Rating *r, ChargedRow *was, UsageRow *row, int i, Rated *rated)
 	}
 	if (rated->fault.sqlstate == 0)
 	{
-		c.cause = charged ? "update" : "usage";
+		c.cause = charged ? "update" : r->first_cause;
 		c.quantity = rated->counted;
 		c.amount = rated->amount;
 		c.row_count = 1;

@@ -18,6 +18,7 @@ typedef struct Rating
 {
 	MemoryContext context;		/* of the statement; rows come and go in others */
 	const Binding *binding;
+	const char *first_cause;	/* of a measure that was never charged */
 	ChargeWriter *charges;
 	TierTotals *totals;			/* opened at the first price that needs it */
 	const char *totals_problem; /* why it could not be opened */
