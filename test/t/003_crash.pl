@@ -32,8 +32,8 @@ append_to_file($script, <<'EOS');
 \set n random(1, 20)
 \set m random(1, 3)
 BEGIN;
-INSERT INTO usage_log SELECT nextval('numbers'), 'k' || :a, (ARRAY['calls', 'store', 'bytes'])[:m], i, '2026-05-15' FROM generate_series(1, :n) AS i;
-INSERT INTO usage_log VALUES (nextval('numbers'), 'k' || :b, 'calls', :n, '2026-06-15');
+INSERT INTO usage_log SELECT nextval('numbers'), 'k' || :a, (ARRAY['calls', 'packs', 'bytes'])[:m], i, '2026-05-15' FROM generate_series(1, :n) AS i;
+INSERT INTO usage_log VALUES (nextval('numbers'), 'k' || :b, 'packs', :n, '2026-06-15');
 UPDATE usage_log SET quantity = quantity + 1 WHERE id = currval('numbers');
 INSERT INTO usage_log SELECT nextval('numbers'), 'k' || i, 'store', :n, '2026-05-15' FROM generate_series(0, :m) AS i;
 COMMIT;
