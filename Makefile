@@ -22,7 +22,7 @@ DATA = $(wildcard src/sql/update/billadj--*--*.sql)
 # ---- how it is proven ----
 
 REGRESS = install numeric money rate aggregate explain catalogue attach usage parked correct backfill \
-          partitions shadow uninstall
+          partitions shadow monitor uninstall
 REGRESS_OPTS = --load-extension=btree_gist
 # fixture makes what the others build on, so it runs first.
 ISOLATION = fixture $(filter-out fixture,$(sort $(basename $(notdir $(wildcard test/isolation/specs/*.spec)))))
