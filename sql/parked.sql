@@ -357,7 +357,7 @@ SELECT code, message FROM billadj.self_check() WHERE severity = 'error';
 ROLLBACK;
 
 BEGIN;
-DROP TABLE billadj.parked_usage;
+DROP TABLE billadj.parked_usage CASCADE;
 EXECUTE usage;
 SELECT * FROM outcome();
 SELECT code, message FROM billadj.self_check() WHERE severity = 'error';

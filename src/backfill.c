@@ -228,6 +228,9 @@ rate_gap(Rating *rating, ParkedKeyless *keyless, UsageRow *row, ChargedRow *char
 	int			gaps = count_gaps(row, charged);
 	int64		id = rating->binding->attachment_id;
 
+	if (gaps == row->nmeasures && row->fault.sqlstate == 0 &&
+		row->period_start < bj_prices_charges_from())
+		return;
 	if (row_changed(row, charged))
 	{
 		bj_parked_claim(id, charged->event_key, "replaced");

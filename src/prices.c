@@ -20,6 +20,7 @@
 #include "catalog/pg_type.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/jsonb.h"
@@ -56,6 +57,7 @@ typedef struct Catalogue
 	pg_tz	   *zone;
 	const char *zone_name;
 	char		currency[4];
+	TimestampTz charges_from;	/* of no use is what lies before */
 	int			ncards;
 	RateCard   *cards;			/* default cards, highest priority first */
 	bool		all_accounts;	/* every row of account is in accounts */
@@ -71,7 +73,7 @@ static bool stale = true;
 static uint64 changes = 0;		/* invalidations seen; a load compares it */
 
 static const Column instance_columns[] = {
-	{"time_zone", TEXTOID, true}, {"currency", TEXTOID}
+	{"time_zone", TEXTOID, true}, {"currency", TEXTOID}, {"charges_from", DATEOID}
 };
 static const Column account_columns[] = {
 	{"account", TEXTOID, true}, {"time_zone", TEXTOID}, {"currency", TEXTOID}
@@ -217,15 +219,22 @@ load_instance(Catalogue *c)
 	HeapTuple	tuple;
 
 	c->zone_name = "UTC";
-	if (!reader_open(&r, BJ_TABLE_INSTANCE, instance_columns, 2, NULL, 0, NULL))
+	c->charges_from = DT_NOBEGIN;
+	if (!reader_open(&r, BJ_TABLE_INSTANCE, instance_columns, 3, NULL, 0, NULL))
 		return false;
 	while ((tuple = reader_next(&r)) != NULL)
 	{
+		bool		isnull;
+		Datum		from = reader_get(&r, tuple, 2, &isnull);
 		char	   *zone = reader_text(&r, tuple, 0);
 
 		if (zone != NULL)
 			c->zone_name = zone;
 		set_currency(c->currency, reader_text(&r, tuple, 1));
+
+		/* the first of a month begins within a day of UTC, in every zone */
+		if (!isnull && !DATE_NOT_FINITE(DatumGetDateADT(from)))
+			c->charges_from = (DatumGetDateADT(from) - 1) * USECS_PER_DAY;
 	}
 	reader_close(&r);
 	c->zone = pg_tzset(c->zone_name);
@@ -529,6 +538,12 @@ bj_prices_begin(void)
 }
 
 /* ---- answers ---- */
+
+TimestampTz
+bj_prices_charges_from(void)
+{
+	return catalogue->charges_from;
+}
 
 const AccountTerms *
 bj_prices_account(const char *account, int length)

@@ -64,6 +64,9 @@ extern const CatalogPrice *bj_prices_find(const AccountTerms *terms,
 										  const char *meter, int length,
 										  TimestampTz at, Fault *fault);
 
+/* Periods that begin before it have no charges any more: they are left alone. */
+extern TimestampTz bj_prices_charges_from(void);
+
 /* A price by its number, whether in force or not; NULL if it is gone. */
 extern const CatalogPrice *bj_prices_by_id(int64 price_id);
 

@@ -67,8 +67,12 @@ BEGIN
            AND NOT EXISTS (SELECT FROM billadj.parked_usage p
                             WHERE p.attachment_id = $1 AND p.resolved_at IS NULL
                               AND p.event_key = %s AND p.measure IN (m.measure, ''))
-         LIMIT $3$query$, m.account, m.event_key, m.occurred_at, relation, m.book, m.event_key, m.event_key)
-        USING number, m.measures, max;
+           -- months whose charges have left are nobody's gap
+           AND ($4 IS NULL OR %s >= $4 + 1
+                OR date_trunc('month', %s AT TIME ZONE coalesce((SELECT a.time_zone FROM billadj.account a WHERE a.account = %s), $5)) >= $4)
+         LIMIT $3$query$, m.account, m.event_key, m.occurred_at, relation, m.book, m.event_key, m.event_key,
+                           m.occurred_at, m.occurred_at, m.account)
+        USING number, m.measures, max, (billadj.settings()).charges_from, (billadj.settings()).time_zone;
 END
 $function$;
 COMMENT ON FUNCTION billadj.rating_gap(regclass, bigint) IS 'usage rows and measures of an attached table that are neither charged nor parked; backfill() rates them';

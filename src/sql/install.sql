@@ -11,13 +11,13 @@ GRANT EXECUTE ON FUNCTION billadj.version()
 
 -- The defaults live here and not in a seeded row: a data-only restore would
 -- collide with that.
-CREATE FUNCTION billadj.settings(OUT time_zone text, OUT currency text, OUT close_after interval)
+CREATE FUNCTION billadj.settings(OUT time_zone text, OUT currency text, OUT close_after interval, OUT charges_from date)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-    SELECT i.time_zone, i.currency, i.close_after
-      INTO settings.time_zone, settings.currency, settings.close_after
+    SELECT i.time_zone, i.currency, i.close_after, i.charges_from
+      INTO settings.time_zone, settings.currency, settings.close_after, settings.charges_from
       FROM billadj.instance i;
     settings.time_zone := coalesce(settings.time_zone, 'UTC');
     settings.close_after := coalesce(settings.close_after, '7 days');

@@ -93,6 +93,15 @@ is(value(q{SELECT count(*) FROM billadj.self_check() WHERE severity = 'error'}),
 is(value(q{SELECT count(*) FROM billadj.charge c WHERE billadj.replay(billadj.explain_charge(c.charge_id)) IS DISTINCT FROM c.amount}),
 	'0', 'every charge that is left explains itself to the last digit');
 
+# The host keeps its rows of that month: their charges have been, and are not
+# made again.
+sql_ok($node, "INSERT INTO billadj.instance (charges_from) VALUES (date_trunc('month', '$second'::timestamptz AT TIME ZONE 'UTC'))
+	ON CONFLICT (instance_id) DO UPDATE SET charges_from = excluded.charges_from", 'charges_from is set');
+is(value("SELECT count(*) FROM billadj.rating_gap('usage_log')"), '0', 'no gap in the month that is gone');
+my $before_backfill = value('SELECT count(*) || sum(amount)::text FROM billadj.charge');
+sql_ok($node, "CALL billadj.backfill('usage_log')", 'backfill()');
+is(value('SELECT count(*) || sum(amount)::text FROM billadj.charge'), $before_backfill, 'charges nothing again');
+
 # A late row of the month that is gone: it lands in the default partition, and
 # its total goes on from where it was.
 my $total = value("SELECT quantity FROM billadj.tier_total WHERE account = 'k0' AND meter = 'calls' AND period_start = '$oldest'");

@@ -22,17 +22,20 @@ CREATE TABLE billadj.instance (
     time_zone   text        NOT NULL DEFAULT 'UTC',
     currency    text,
     close_after interval    NOT NULL DEFAULT '7 days',
+    charges_from date,
     created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     created_by  text        NOT NULL DEFAULT session_user,
     CONSTRAINT instance_pkey PRIMARY KEY (instance_id),
     CONSTRAINT instance_one_row_check CHECK (instance_id = 1),
-    CONSTRAINT instance_currency_check CHECK (currency ~ '^[A-Z]{3}$')
+    CONSTRAINT instance_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
+    CONSTRAINT instance_charges_from_check CHECK (extract(day FROM charges_from) = 1)
 );
 COMMENT ON TABLE billadj.instance IS 'settings of the whole installation; at most one row, no row means the defaults';
 COMMENT ON COLUMN billadj.instance.instance_id IS 'always 1';
 COMMENT ON COLUMN billadj.instance.time_zone IS 'time zone of accounts that have none of their own; default UTC';
 COMMENT ON COLUMN billadj.instance.currency IS 'ISO 4217 code of accounts that have none of their own; NULL: whatever the default card says';
 COMMENT ON COLUMN billadj.instance.close_after IS 'how long after its end a month of charges stays open: without the indexes of a closed one';
+COMMENT ON COLUMN billadj.instance.charges_from IS 'first month whose charges are kept, by its first day; set it before older months are detached: backfill() and rating_gap() leave their usage alone; NULL: all';
 COMMENT ON COLUMN billadj.instance.created_at IS 'when the row was made';
 COMMENT ON COLUMN billadj.instance.created_by IS 'the login that made it';
 
