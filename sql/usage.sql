@@ -452,6 +452,14 @@ DELETE FROM calls WHERE who LIKE 'many-1%';
 RESET work_mem;
 SELECT * FROM oracle.differences();
 
+-- a block range index of somebody's learns of totals that grow in place
+CREATE INDEX tall ON billadj.tier_total USING brin (quantity);
+UPDATE calls SET n = 1000000 WHERE who = 'one' AND what = 'gb';
+SET enable_seqscan = off;
+SELECT count(*) > 0 AS found FROM billadj.tier_total WHERE quantity >= 1000000;
+RESET enable_seqscan;
+DROP INDEX billadj.tall;
+
 SELECT code, message FROM billadj.self_check() WHERE severity = 'error';
 DROP SCHEMA host, oracle CASCADE;
 SELECT count(*) > 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
