@@ -113,13 +113,18 @@ typedef struct Ledger
 	Account   **accounts;
 	int			n;
 	int			room;
-	bool		settled;
 	Level	   *levels;
 	Undo	   *spare;
 	PriceCopy  *prices;
 } Ledger;
 
-static Ledger *ledger = NULL;	/* NULL between transactions */
+static Ledger *ledger = NULL;	/* NULL until the transaction posts something */
+
+/*
+ * Has our pre-commit callback run?  Usage that another module writes in its own
+ * must then be settled by the statement that writes it.
+ */
+static bool committing = false;
 
 /* ---- subtransactions ---- */
 
@@ -541,7 +546,6 @@ settle(void)
 	int			save_timeout = LockTimeout;
 	bool		save_read_only = XactReadOnly;
 
-	ledger->settled = true;
 	context = AllocSetContextCreate(ledger->context, "billadj settle", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	accounts = palloc_extended(Max(ledger->n, 1) * sizeof(Account *), MCXT_ALLOC_HUGE);
@@ -579,7 +583,7 @@ settle(void)
 void
 bj_ledger_end_statement(void)
 {
-	if (ledger != NULL && ledger->settled)
+	if (ledger != NULL && committing)
 		settle();
 }
 
@@ -590,12 +594,14 @@ xact_callback(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
+			committing = true;
 			if (ledger != NULL)
 				settle();
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
+			committing = false;
 			ledger = NULL;		/* the memory goes with TopTransactionContext */
 			break;
 		default:
