@@ -98,13 +98,27 @@ SELECT r.* FROM (VALUES
     (25, '{"code": "standard", "currency": "EUR", "prices": [{"meter": "m", "model": "flat", "flat_amount": 1}]}'),
     (26, '{"code": "standard", "currency": "USD", "account": "acme", "prices": [{"meter": "m", "model": "flat", "flat_amount": 1}]}'),
     (27, '{"code": "standard", "currency": "USD", "priority": 3, "prices": [{"meter": "m", "model": "flat", "flat_amount": 1}]}'),
-    (28, '{"code": "rival", "currency": "USD", "prices": [{"meter": "m", "model": "flat", "flat_amount": 1}]}')
+    (28, '{"code": "rival", "currency": "USD", "prices": [{"meter": "tokens", "model": "flat", "flat_amount": 1}]}')
 ) AS v(n, doc), pg_temp.refused(v.doc) AS r ORDER BY v.n;
 SELECT v.effective, r.* FROM (VALUES (1, 'empty'), (2, NULL), (3, '(2026-01-01,)'), (4, '[2026-01-01,2026-02-01]'), (5, '[infinity,)')) AS v(n, effective),
        pg_temp.refused('{"code": "x", "currency": "USD", "prices": [{"meter": "m", "model": "flat", "flat_amount": 1}]}', v.effective) AS r ORDER BY v.n;
 -- nothing of it was stored
 SELECT code FROM billadj.rate_card ORDER BY code;
 SELECT meter FROM billadj.meter ORDER BY meter;
+-- cards of one rank stand beside one another until they price one meter at one time
+SAVEPOINT ranks;
+SELECT action, object FROM billadj.import_rate_card('{"code": "extra", "currency": "USD", "prices": [{"meter": "rank_a", "model": "flat", "flat_amount": 1}]}', '[2026-01-01,)');
+SELECT action, object FROM billadj.import_rate_card('{"code": "promotion", "currency": "USD", "priority": 5, "prices": [{"meter": "rank_a", "model": "flat", "flat_amount": 2}]}', '[2026-01-01,)');
+SELECT rate_card FROM billadj.price_for('anybody', 'rank_a', '2026-02-01');
+SAVEPOINT s;
+INSERT INTO billadj.price (rate_card_id, meter, valid, terms, linear)
+SELECT rate_card_id, 'rank_a', '[2026-06-01,)', '{"model": "flat", "flat_amount": 3}', false FROM billadj.rate_card WHERE code = 'standard';
+ROLLBACK TO s;
+UPDATE billadj.rate_card SET priority = 0 WHERE code = 'promotion';
+ROLLBACK TO s;
+UPDATE billadj.rate_card SET priority = -1 WHERE code = 'promotion';
+SELECT rate_card FROM billadj.price_for('anybody', 'rank_a', '2026-02-01');
+ROLLBACK TO ranks;
 SELECT billadj.export_rate_card('nowhere');
 SELECT * FROM billadj.validate_rate_card('nowhere');
 

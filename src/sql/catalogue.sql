@@ -197,6 +197,36 @@ GRANT EXECUTE ON FUNCTION billadj.insert_price(bigint, text, tstzrange, jsonb, j
 -- earlier ends where the new one begins, and where it goes on behind a new one
 -- that is bounded it is stored a second time.  A price that begins within
 -- cannot make way.
+-- Two cards of one rank may not price one meter at one time: none would win.
+CREATE FUNCTION billadj.check_rank(doc jsonb, meter text, effective tstzrange) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    rival record;
+BEGIN
+    SELECT c.code, p.price_id, p.valid, p.card_account, p.currency, p.priority INTO rival
+      FROM billadj.price p
+      JOIN billadj.rate_card c ON c.rate_card_id = p.rate_card_id
+     WHERE p.card_account IS NOT DISTINCT FROM doc ->> 'account' AND p.currency = doc ->> 'currency'
+       AND p.priority = coalesce((doc ->> 'priority')::integer, 0)
+       AND c.code <> doc ->> 'code' AND p.meter = check_rank.meter AND p.valid && effective
+     ORDER BY p.valid
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'meter % has a price on rate card % already', quote_ident(meter), quote_ident(rival.code)
+            USING ERRCODE = 'UB018',
+                  DETAIL = format('Price %s holds for %s. Both cards are for %s in %s with priority %s, so neither would win.', rival.price_id, rival.valid,
+                                  coalesce('account ' || rival.card_account, 'everybody'), rival.currency, rival.priority),
+                  HINT = format('Give rate card %s another "priority"; the higher one wins.', quote_ident(doc ->> 'code')),
+                  SCHEMA = 'billadj', TABLE = 'price', CONSTRAINT = 'price_overlap_excl';
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION billadj.check_rank(jsonb, text, tstzrange) IS 'error UB018 if another card of the same rank prices the meter in that time; part of import_rate_card()';
+REVOKE ALL ON FUNCTION billadj.check_rank(jsonb, text, tstzrange) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.check_rank(jsonb, text, tstzrange) TO billadj_admin;
+
 CREATE FUNCTION billadj.import_price(card bigint, code text, meter text, terms jsonb, tiers jsonb, linear boolean,
     effective tstzrange, dry_run boolean)
 RETURNS TABLE (action text, object text, detail text)
@@ -269,15 +299,6 @@ DECLARE
     found record;
 BEGIN
     created := NOT EXISTS (SELECT FROM billadj.rate_card c WHERE c.code = doc ->> 'code');
-    SELECT c.code INTO found
-      FROM billadj.rate_card c
-     WHERE created AND c.account IS NOT DISTINCT FROM doc ->> 'account' AND c.currency = doc ->> 'currency' AND c.priority = rank;
-    IF found.code IS NOT NULL THEN
-        RAISE EXCEPTION 'rate card % has the rank of rate card %', quote_ident(doc ->> 'code'), quote_ident(found.code)
-            USING ERRCODE = 'UB018', DETAIL = format('Both are for %s in %s with priority %s, so neither would win.',
-                                                     coalesce('account ' || (doc ->> 'account'), 'everybody'), doc ->> 'currency', rank),
-                  HINT = 'Give one of them another "priority"; the higher one wins.';
-    END IF;
     IF created AND NOT dry_run THEN
         INSERT INTO billadj.rate_card (code, currency, account, priority)
         VALUES (doc ->> 'code', doc ->> 'currency', doc ->> 'account', rank)
@@ -347,6 +368,7 @@ BEGIN
     detail := format('%s, %s, priority %s', coalesce('account ' || (doc ->> 'account'), 'default'), doc ->> 'currency', coalesce(doc ->> 'priority', '0'));
     RETURN NEXT;
     FOR price IN SELECT p.* FROM billadj.card_prices(doc) p LOOP
+        PERFORM billadj.check_rank(doc, price.meter, during);
         IF NOT EXISTS (SELECT FROM billadj.meter m WHERE m.meter = price.meter) THEN
             action := 'created';
             object := format('meter %s', price.meter);

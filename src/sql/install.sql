@@ -53,9 +53,10 @@ BEGIN
         RETURN new;             -- a restore takes rows as they are
     END IF;
     -- As text: jsonb holds 1 and 1.0 to be equal.
-    IF (new.price_id, new.rate_card_id, new.meter, new.linear, new.created_at, new.created_by, new.terms::text)
+    SELECT c.priority INTO new.priority FROM billadj.rate_card c WHERE c.rate_card_id = new.rate_card_id;
+    IF (new.price_id, new.rate_card_id, new.meter, new.linear, new.card_account, new.currency, new.created_at, new.created_by, new.terms::text)
        IS DISTINCT FROM
-       (old.price_id, old.rate_card_id, old.meter, old.linear, old.created_at, old.created_by, old.terms::text)
+       (old.price_id, old.rate_card_id, old.meter, old.linear, old.card_account, old.currency, old.created_at, old.created_by, old.terms::text)
        OR lower(new.valid) IS DISTINCT FROM lower(old.valid)
        OR NOT new.valid <@ old.valid THEN
         RAISE EXCEPTION 'price % cannot be changed, only ended', old.price_id
@@ -72,6 +73,38 @@ REVOKE ALL ON FUNCTION billadj.price_update_trigger() FROM PUBLIC;
 
 -- One row a guard: what must be there, by table.  guard() makes it so and
 -- self_check() compares.
+-- What the constraint of price needs of the card is copied here, and only here.
+CREATE FUNCTION billadj.price_insert_trigger() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    IF current_setting('row_security') = 'off'
+       AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = session_user)
+       AND new.currency IS NOT NULL AND new.priority IS NOT NULL THEN
+        RETURN new;             -- a restore takes rows as they are
+    END IF;
+    SELECT c.account, c.currency, c.priority INTO new.card_account, new.currency, new.priority
+      FROM billadj.rate_card c
+     WHERE c.rate_card_id = new.rate_card_id;
+    RETURN new;
+END
+$function$;
+COMMENT ON FUNCTION billadj.price_insert_trigger() IS 'trigger: a price has the account, the currency and the priority of its card';
+REVOKE ALL ON FUNCTION billadj.price_insert_trigger() FROM PUBLIC;
+
+CREATE FUNCTION billadj.rate_card_update_trigger() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    UPDATE billadj.price p SET priority = new.priority WHERE p.rate_card_id = new.rate_card_id AND p.priority <> new.priority;
+    RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION billadj.rate_card_update_trigger() IS 'trigger: the prices of a card follow its priority, unless they would overlap others';
+REVOKE ALL ON FUNCTION billadj.rate_card_update_trigger() FROM PUBLIC;
+
 CREATE FUNCTION billadj.guards()
 RETURNS TABLE (table_name text, trigger_name text, fires text, events text, level text, function_name text, type smallint)
 LANGUAGE sql STABLE
@@ -97,7 +130,9 @@ WITH RECURSIVE part(oid) AS (
       FROM part p JOIN pg_class c ON c.oid = p.oid
      WHERE c.relispartition AND c.relnamespace = 'billadj'::regnamespace AND c.relname <> 'charge_default'
     UNION ALL
-    SELECT 'price', 'billadj_price_update', 'BEFORE', 'UPDATE', 'ROW', 'price_update_trigger'
+    SELECT v.* FROM (VALUES ('price', 'billadj_price_insert', 'BEFORE', 'INSERT', 'ROW', 'price_insert_trigger'),
+                            ('price', 'billadj_price_update', 'BEFORE', 'UPDATE', 'ROW', 'price_update_trigger'),
+                            ('rate_card', 'billadj_rate_card_update', 'AFTER', 'UPDATE', 'ROW', 'rate_card_update_trigger')) AS v
 )
 SELECT g.table_name, g.trigger_name, g.fires, g.events, g.level, g.function_name,
        -- pg_trigger.tgtype

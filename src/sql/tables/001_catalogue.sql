@@ -78,7 +78,8 @@ COMMENT ON COLUMN billadj.meter.created_at IS 'when it was made';
 COMMENT ON COLUMN billadj.meter.created_by IS 'the login that made it';
 
 -- Precedence: a card of the account before a default card; then the higher
--- priority.  The unique key makes two cards of one rank impossible.
+-- priority.  Cards of one rank may stand beside one another as long as they do
+-- not price the same meter at the same time: see price_overlap_excl.
 CREATE TABLE billadj.rate_card (
     rate_card_id bigint      GENERATED ALWAYS AS IDENTITY,
     code         text        COLLATE "C" NOT NULL,
@@ -89,11 +90,11 @@ CREATE TABLE billadj.rate_card (
     created_by   text        NOT NULL DEFAULT session_user,
     CONSTRAINT rate_card_pkey PRIMARY KEY (rate_card_id),
     CONSTRAINT rate_card_code_key UNIQUE (code),
-    CONSTRAINT rate_card_rank_key UNIQUE NULLS NOT DISTINCT (account, currency, priority),
     CONSTRAINT rate_card_code_check CHECK (code <> ''),
     CONSTRAINT rate_card_account_check CHECK (account <> ''),
     CONSTRAINT rate_card_currency_check CHECK (currency ~ '^[A-Z]{3}$')
 );
+CREATE INDEX rate_card_account_idx ON billadj.rate_card (account);
 COMMENT ON TABLE billadj.rate_card IS 'named sets of prices, for one account or as a default';
 COMMENT ON COLUMN billadj.rate_card.rate_card_id IS 'its number';
 COMMENT ON COLUMN billadj.rate_card.code IS 'its name in documents';
@@ -110,6 +111,9 @@ CREATE TABLE billadj.price (
     valid        tstzrange   NOT NULL,
     terms        jsonb       NOT NULL,
     linear       boolean     NOT NULL,
+    card_account text        COLLATE "C",
+    currency     text        NOT NULL,
+    priority     integer     NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     created_by   text        NOT NULL DEFAULT session_user,
     CONSTRAINT price_pkey PRIMARY KEY (price_id),
@@ -118,7 +122,8 @@ CREATE TABLE billadj.price (
     CONSTRAINT price_valid_check CHECK (NOT isempty(valid)
         AND (lower_inf(valid) OR lower_inc(valid)) AND NOT upper_inc(valid)),
     CONSTRAINT price_terms_check CHECK (jsonb_typeof(terms) = 'object' AND terms ? 'model' AND NOT terms ? 'tiers'),
-    CONSTRAINT price_overlap_excl EXCLUDE USING gist (rate_card_id WITH =, meter WITH =, valid WITH &&)
+    -- Of all cards of one rank: exactly one price applies to a usage row.
+    CONSTRAINT price_overlap_excl EXCLUDE USING gist (coalesce(card_account, '') WITH =, currency WITH =, priority WITH =, meter WITH =, valid WITH &&)
 );
 CREATE INDEX price_rate_card_idx ON billadj.price (rate_card_id, meter);
 COMMENT ON TABLE billadj.price IS 'the price of one meter on one card for a stretch of time; never changed, only ended';
@@ -128,6 +133,9 @@ COMMENT ON COLUMN billadj.price.meter IS 'what it prices';
 COMMENT ON COLUMN billadj.price.valid IS 'usage of which times it prices, half-open';
 COMMENT ON COLUMN billadj.price.terms IS 'the price document without its tiers, which are rows of price_tier';
 COMMENT ON COLUMN billadj.price.linear IS 'f(a) + f(b) = f(a + b): charges need no running total';
+COMMENT ON COLUMN billadj.price.card_account IS 'account of its card, set by a trigger';
+COMMENT ON COLUMN billadj.price.currency IS 'currency of its card, set by a trigger';
+COMMENT ON COLUMN billadj.price.priority IS 'priority of its card, set by a trigger';
 COMMENT ON COLUMN billadj.price.created_at IS 'when it was made';
 COMMENT ON COLUMN billadj.price.created_by IS 'the login that made it';
 
@@ -161,4 +169,4 @@ GRANT SELECT ON billadj.migration, billadj.instance, billadj.account, billadj.me
 GRANT INSERT, UPDATE ON billadj.instance, billadj.account, billadj.meter TO billadj_admin;
 GRANT INSERT ON billadj.rate_card, billadj.price, billadj.price_tier TO billadj_admin;
 GRANT UPDATE (priority) ON billadj.rate_card TO billadj_admin;
-GRANT UPDATE (valid) ON billadj.price TO billadj_admin;
+GRANT UPDATE (valid, priority) ON billadj.price TO billadj_admin;
