@@ -164,7 +164,6 @@ copy_source()
 	tar -C "$top" --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
 		--exclude=./tmp_check --exclude=./results --exclude=./bench/out -cf - . |
 		tar -C "$work/src" --no-same-owner -xf -
-	copy_public_data
 	give_to_user "$work"
 }
 
@@ -175,7 +174,11 @@ copy_public_data()
 	from=${BILLADJ_SHARED_DATA:-$top/../shared/data}
 	BILLADJ_SHARED_DATA=$work/public_data
 	export BILLADJ_SHARED_DATA
-	[ ! -d "$from" ] || cp -rL "$from" "$BILLADJ_SHARED_DATA"
+	if [ -d "$from" ]; then
+		cp -rL "$from" "$BILLADJ_SHARED_DATA"
+		chmod -R u+rwX "$BILLADJ_SHARED_DATA"
+		give_to_user "$BILLADJ_SHARED_DATA"
+	fi
 }
 
 # pg_make TARGET...: make in the copied source, for the copied server
@@ -487,6 +490,7 @@ main()
 	need_packages $packages
 	make_server_copy
 	copy_source
+	copy_public_data
 	cd "$work/src"
 	run_stage build
 	if [ "$(cat "$work/log/build.status")" -eq 0 ]; then
