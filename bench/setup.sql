@@ -68,8 +68,8 @@ INSERT INTO bench.shape
 SELECT shape, greatest(CASE WHEN stmts > 1 THEN stmts * :scale / 100 ELSE 1 END, 1),
        CASE WHEN stmts > 1 THEN rows ELSE rows * :scale / 100 END,
        CASE WHEN stmts > 1 THEN keys ELSE keys * :scale / 100 END, pool
-  FROM (VALUES ('copy_small', 1, 3000, 1000, 50000),
-               ('copy', 1, 18000, 6000, 50000),
+  FROM (VALUES ('copy_small', 1, 2400, 800, 50000),
+               ('copy', 1, 12000, 4000, 50000),
                ('thousand', 12, 1000, 700, 50000),
                ('few', 12, 1000, 50, 50),
                ('hundred', 60, 100, 92, 50000),

@@ -200,13 +200,21 @@ state_sum(struct varlena *state, SumKind kind)
 	return sum;
 }
 
+/* AggCheckCallContext() without the call. */
+static inline bool
+in_aggregate(FunctionCallInfo fcinfo)
+{
+	return fcinfo->context != NULL && (IsA(fcinfo->context, AggState) ||
+									   IsA(fcinfo->context, WindowAggState));
+}
+
 /* The state that may be written to: in an aggregate, the one that is there. */
 static inline struct varlena *
 getarg_state(FunctionCallInfo fcinfo)
 {
 	struct varlena *state = (struct varlena *) PG_GETARG_POINTER(0);
 
-	if (likely(AggCheckCallContext(fcinfo, NULL) != 0 &&
+	if (likely(in_aggregate(fcinfo) &&
 			   !VARATT_IS_EXTERNAL(state) && !VARATT_IS_COMPRESSED(state)))
 		return state;
 	return PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0));
@@ -241,7 +249,7 @@ getarg_decimal(FunctionCallInfo fcinfo, int n)
 {
 	Decimal		value;
 
-	check(bj_numeric_read(PG_GETARG_DATUM(n), &value));
+	check(bj_numeric_read_padded(PG_GETARG_DATUM(n), &value));
 	return value;
 }
 

@@ -155,7 +155,7 @@ decode(const Stored *stored, Decimal *a)
  */
 static inline bool
 decode_small(const char *groups, int ngroups, int weight, bool negative,
-			 Decimal *a)
+			 bool strip, Decimal *a)
 {
 	int			scale = NBASE_DIGITS * (ngroups - 1 - weight);
 	uint64		magnitude = 0;
@@ -177,7 +177,7 @@ decode_small(const char *groups, int ngroups, int weight, bool negative,
 		return false;
 	if (scale > 0)
 	{
-		for (; group % 10 == 0; group /= 10, scale--)
+		for (; strip && group % 10 == 0; group /= 10, scale--)
 			magnitude /= 10;
 	}
 	else if (scale < 0)
@@ -191,9 +191,12 @@ decode_small(const char *groups, int ngroups, int weight, bool negative,
 	return true;
 }
 
-/* data: size bytes behind the varlena header, of any alignment */
-static BjStatus
-read_stored(const char *data, Size size, Decimal *a)
+/*
+ * data: size bytes behind the varlena header, of any alignment.  strip: no
+ * zeros are left at the end of a fraction.
+ */
+static inline BjStatus
+read_stored(const char *data, Size size, bool strip, Decimal *a)
 {
 	Stored		stored;
 	uint16		header;
@@ -225,7 +228,7 @@ read_stored(const char *data, Size size, Decimal *a)
 	ngroups = (size - at) / sizeof(group);
 	if (likely(ngroups >= 1 && ngroups <= 4) &&
 		decode_small(data + at, (int) ngroups, stored.weight, stored.negative,
-					 a))
+					 strip, a))
 		return BJ_OK;
 
 	/* The server strips zeros at both ends, but a foreign writer might not. */
@@ -255,19 +258,33 @@ read_stored(const char *data, Size size, Decimal *a)
 	return decode(&stored, a);
 }
 
-BjStatus
-bj_numeric_read(Datum datum, Decimal *a)
+static inline BjStatus
+read_datum(Datum datum, bool strip, Decimal *a)
 {
 	struct varlena *value = (struct varlena *) DatumGetPointer(datum);
 	BjStatus	status;
 
 	if (likely(!VARATT_IS_EXTERNAL(value) && !VARATT_IS_COMPRESSED(value)))
-		return read_stored(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), a);
+		return read_stored(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), strip,
+						   a);
 
 	value = pg_detoast_datum_packed(value);
-	status = read_stored(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), a);
+	status = read_stored(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), strip,
+						 a);
 	pfree(value);
 	return status;
+}
+
+BjStatus
+bj_numeric_read(Datum datum, Decimal *a)
+{
+	return read_datum(datum, true, a);
+}
+
+BjStatus
+bj_numeric_read_padded(Datum datum, Decimal *a)
+{
+	return read_datum(datum, false, a);
 }
 
 /*

@@ -19,6 +19,12 @@
 extern BjStatus bj_numeric_read(Datum datum, Decimal *a);
 
 /*
+ * The same value, maybe with up to three zeros at its end: for sums, which
+ * are normalized once when they are written, and not at each row.
+ */
+extern BjStatus bj_numeric_read_padded(Datum datum, Decimal *a);
+
+/*
  * Writes a as a numeric (4-byte header, MAXALIGNed buffer of BJ_NUMERIC_SIZE
  * bytes) in canonical form: no trailing zeros after the point.  Returns
  * buffer as a Datum.
