@@ -11,6 +11,7 @@
 #include "utils/guc.h"
 
 #include "binding.h"
+#include "charges.h"
 #include "ledger.h"
 #include "prices.h"
 #include "settings.h"
@@ -43,6 +44,7 @@ _PG_init(void)
 	MarkGUCPrefixReserved("billadj");
 
 	bj_tables_init();
+	bj_charges_init();
 	bj_prices_init();
 	bj_binding_init();
 	bj_ledger_init();

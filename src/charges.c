@@ -63,19 +63,24 @@ static const Column columns[NCOLUMNS] = {
 #define BATCH_BYTES (1024 * 1024)
 #define BULK_ROWS 500
 
+/* A statement of few rows shall not pay for room of many. */
+#define FIRST_ROWS 8
+
 /* A partition that this statement writes to. */
 typedef struct Target
 {
 	struct Target *next;
 	Relation	rel;
 	AttrNumber	att[NCOLUMNS];
-	TupleDesc	desc;			/* one copy for all slots: the relation's own
+	TupleDesc	desc;
+	TupleDesc	slot_desc;		/* one copy for all slots: the relation's own
 								 * would be pinned a thousand times */
 	MemoryContext context;		/* of the buffered tuples */
-	TupleTableSlot *slots[BATCH_ROWS];
+	TupleTableSlot **slots;
 	int			nslots;			/* that were made */
-	HeapTuple	tuples[BATCH_ROWS];
+	HeapTuple  *tuples;
 	int			n;
+	int			room;			/* in slots and tuples, up to BATCH_ROWS */
 	Size		bytes;
 	int64		written;
 	BulkInsertState bulk;
@@ -144,6 +149,12 @@ table_of(BjBook book)
 	return book == BJ_BOOK_SHADOW ? BJ_TABLE_SHADOW_CHARGE : BJ_TABLE_CHARGE;
 }
 
+bool
+bj_charges_exist(BjBook book)
+{
+	return OidIsValid(bj_table_oid(table_of(book)));
+}
+
 ChargeWriter *
 bj_charges_open(BjBook book, const char **problem)
 {
@@ -176,6 +187,27 @@ bj_charges_open(BjBook book, const char **problem)
 	return w;
 }
 
+/* The last answer of partition_for(); true until the parent changes. */
+static struct
+{
+	Oid			parent;
+	TimestampTz period_start;
+	Oid			partition;
+}			routed;
+
+static void
+parent_changed(Oid relid)
+{
+	if (!OidIsValid(relid) || relid == routed.parent)
+		routed.parent = InvalidOid;
+}
+
+void
+bj_charges_init(void)
+{
+	bj_tables_on_change(parent_changed);
+}
+
 /* The partition that holds a period_start, or InvalidOid. */
 static Oid
 partition_for(Relation parent, TimestampTz period_start)
@@ -189,6 +221,8 @@ partition_for(Relation parent, TimestampTz period_start)
 
 	if (parent->rd_rel->relkind == RELKIND_RELATION)
 		return RelationGetRelid(parent);
+	if (routed.parent == RelationGetRelid(parent) && routed.period_start == period_start)
+		return routed.partition;
 	key = RelationGetPartitionKey(parent);
 	desc = RelationGetPartitionDesc(parent, true);
 	if (desc->nparts == 0)
@@ -198,7 +232,12 @@ partition_for(Relation parent, TimestampTz period_start)
 	index = desc->boundinfo->indexes[offset + 1];
 	if (index < 0)
 		index = desc->boundinfo->default_index;
-	return index < 0 ? InvalidOid : desc->oids[index];
+	if (index < 0)
+		return InvalidOid;
+	routed.parent = RelationGetRelid(parent);
+	routed.period_start = period_start;
+	routed.partition = desc->oids[index];
+	return routed.partition;
 }
 
 static void
@@ -221,21 +260,19 @@ target_open(ChargeWriter *w, Oid relid)
 	MemoryContext old = MemoryContextSwitchTo(w->context);
 	Relation	rel = relid == RelationGetRelid(w->parent) ? w->parent :
 		try_relation_open(relid, RowExclusiveLock);
+	AttrNumber	att[NCOLUMNS];
 	Target	   *t = NULL;
 
 	if (rel != NULL && rel->rd_rel->relkind == RELKIND_RELATION &&
-		rel->rd_rel->relam == HEAP_TABLE_AM_OID)
+		rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
+		bj_columns_find(rel, columns, NCOLUMNS, att) == NULL)
 	{
-		t = palloc(sizeof(Target));
-		memset(t, 0, offsetof(Target, slots));
-		t->nslots = t->n = 0;
-		t->bytes = 0;
-		t->written = 0;
-		t->bulk = NULL;
-		t->indexes = NULL;
+		t = palloc0(sizeof(Target));
 		t->rel = rel;
-		bj_columns_find(rel, columns, NCOLUMNS, t->att);
-		t->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
+		memcpy(t->att, att, sizeof(att));
+		t->desc = RelationGetDescr(rel);
+		t->room = FIRST_ROWS;
+		t->tuples = palloc(t->room * sizeof(HeapTuple));
 		t->context = AllocSetContextCreate(w->context, "billadj charges",
 										   ALLOCSET_DEFAULT_SIZES);
 		t->values = palloc(t->desc->natts * sizeof(Datum));
@@ -296,8 +333,13 @@ target_make_slots(ChargeWriter *w, Target *t)
 {
 	MemoryContext old = MemoryContextSwitchTo(w->context);
 
+	if (t->slot_desc == NULL)
+	{
+		t->slot_desc = CreateTupleDescCopyConstr(t->desc);
+		t->slots = palloc(BATCH_ROWS * sizeof(TupleTableSlot *));
+	}
 	while (t->nslots < t->n)
-		t->slots[t->nslots++] = MakeSingleTupleTableSlot(t->desc, &TTSOpsHeapTuple);
+		t->slots[t->nslots++] = MakeSingleTupleTableSlot(t->slot_desc, &TTSOpsHeapTuple);
 	MemoryContextSwitchTo(old);
 	for (int i = 0; i < t->n; i++)
 		ExecStoreHeapTuple(t->tuples[i], t->slots[i], false);
@@ -468,6 +510,11 @@ bj_charges_add(ChargeWriter *w, const Charge *c)
 		return false;
 	if (t->n == BATCH_ROWS || t->bytes > BATCH_BYTES)
 		target_flush(w, t);
+	if (t->n == t->room)
+	{
+		t->room = Min(t->room * 4, BATCH_ROWS);
+		t->tuples = repalloc(t->tuples, t->room * sizeof(HeapTuple));
+	}
 
 	old = MemoryContextSwitchTo(t->context);
 	memset(t->isnull, true, t->desc->natts * sizeof(bool));

@@ -36,12 +36,17 @@ typedef struct Charge
 
 typedef struct ChargeWriter ChargeWriter;
 
+extern void bj_charges_init(void);
+
 /*
  * Opens the charge table of a book with RowExclusiveLock, kept until the end of the
  * transaction.  NULL with *problem set if it is missing or of another shape.
  * Allocates in the current context.
  */
 extern ChargeWriter *bj_charges_open(BjBook book, const char **problem);
+
+/* Is there a table of charges? */
+extern bool bj_charges_exist(BjBook book);
 
 /* Buffers a charge; false if no partition can take it. */
 extern bool bj_charges_add(ChargeWriter *writer, const Charge *charge);

@@ -445,12 +445,41 @@ charge_position(ChargeWriter *charges, const Account *a, const TotalRow *now,
 				 errhint("Run SELECT * FROM billadj.maintain().")));
 }
 
+/* Charges are opened only when there is a position row: seldom. */
+typedef struct Settling
+{
+	BjBook		book;
+	ChargeWriter *charges;
+} Settling;
+
+static void
+cannot_settle(const char *problem)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("usage totals cannot be settled: %s", problem),
+			 errdetail("The table was there when the usage was written in this transaction."),
+			 errhint("Nothing was committed; run SELECT * FROM billadj.self_check().")));
+}
+
+static ChargeWriter *
+charges_of(Settling *settling)
+{
+	const char *problem;
+
+	if (settling->charges == NULL)
+		settling->charges = bj_charges_open(settling->book, &problem);
+	if (settling->charges == NULL)
+		cannot_settle(problem);
+	return settling->charges;
+}
+
 /*
  * One key: raise its total by what was posted and book what is missing.
  * Repeats when somebody else changed the row between our look and our write.
  */
 static void
-settle_account(TierTotals *totals, ChargeWriter *charges, Account *a)
+settle_account(TierTotals *totals, Settling *settling, Account *a)
 {
 	for (;;)
 	{
@@ -472,7 +501,7 @@ settle_account(TierTotals *totals, ChargeWriter *charges, Account *a)
 			bj_tiertotals_create(totals, &a->key, &row))
 		{
 			if (bj_decimal_sign(difference) != 0)
-				charge_position(charges, a, &now, row.rows, difference);
+				charge_position(charges_of(settling), a, &now, row.rows, difference);
 
 			/*
 			 * A statement of another module's pre-commit callback may still
@@ -493,28 +522,30 @@ settle_context(void *arg)
 	errcontext("settling %d usage totals at commit", *(int *) arg);
 }
 
-/* Settles the accounts of one book, n of them. */
+/*
+ * Settles the accounts of one book, n of them.  The charges of the transaction
+ * would be gone with their table, hence the look at it.
+ */
 static void
 settle_book(Account **accounts, int n)
 {
 	const char *problem;
 	BjBook		book = accounts[0]->key.book;
 	TierTotals *totals = bj_tiertotals_open(book, &problem);
-	ChargeWriter *charges = totals ? bj_charges_open(book, &problem) : NULL;
+	Settling	settling = {book, NULL};
 
-	if (charges == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("usage totals cannot be settled: %s", problem),
-				 errdetail("The table was there when the usage was written in this transaction."),
-				 errhint("Nothing was committed; run SELECT * FROM billadj.self_check().")));
+	if (totals == NULL)
+		cannot_settle(problem);
+	if (!bj_charges_exist(book))
+		cannot_settle("the table of the charges does not exist");
 	for (int i = 0; i < n; i++)
 	{
 		if (i % 256 == 0)
 			CHECK_FOR_INTERRUPTS();
-		settle_account(totals, charges, accounts[i]);
+		settle_account(totals, &settling, accounts[i]);
 	}
-	bj_charges_close(charges);
+	if (settling.charges != NULL)
+		bj_charges_close(settling.charges);
 	bj_tiertotals_close(totals);
 }
 

@@ -23,6 +23,10 @@
 
 #define MAX_LISTENERS 4
 
+/* The most columns that anybody looks up, and the lookups that are kept. */
+#define MAX_COLUMNS 20
+#define LOOKUPS_KEPT 16
+
 static const char *const table_names[BJ_NTABLES] = {
 	[BJ_TABLE_INSTANCE] = "instance",
 	[BJ_TABLE_ACCOUNT] = "account",
@@ -40,6 +44,17 @@ static const char *const table_names[BJ_NTABLES] = {
 };
 
 static Oid	table_oids[BJ_NTABLES];
+
+/* Columns of a relation that were found; true until the relation changes. */
+typedef struct Lookup
+{
+	Oid			relid;
+	const Column *columns;
+	AttrNumber	attnums[MAX_COLUMNS];
+} Lookup;
+
+static Lookup lookups[LOOKUPS_KEPT];
+static int	next_lookup = 0;
 static BjChange listeners[MAX_LISTENERS];
 static int	nlisteners = 0;
 
@@ -55,6 +70,9 @@ relation_changed(Datum arg, Oid relid)
 	for (int i = 0; i < BJ_NTABLES; i++)
 		if (!OidIsValid(relid) || table_oids[i] == relid)
 			table_oids[i] = InvalidOid;
+	for (int i = 0; i < LOOKUPS_KEPT; i++)
+		if (!OidIsValid(relid) || lookups[i].relid == relid)
+			lookups[i].relid = InvalidOid;
 }
 
 void
@@ -145,13 +163,26 @@ bj_columns_find(Relation rel, const Column *columns, int n,
 				AttrNumber *attnums)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
+	Lookup	   *lookup;
 
+	Assert(n <= MAX_COLUMNS);
+	for (int i = 0; i < LOOKUPS_KEPT; i++)
+		if (lookups[i].relid == RelationGetRelid(rel) && lookups[i].columns == columns)
+		{
+			memcpy(attnums, lookups[i].attnums, n * sizeof(AttrNumber));
+			return NULL;
+		}
 	for (int i = 0; i < n; i++)
 	{
 		attnums[i] = column_find(desc, &columns[i], i);
 		if (attnums[i] == InvalidAttrNumber)
 			return columns[i].name;
 	}
+	lookup = &lookups[next_lookup];
+	next_lookup = (next_lookup + 1) % LOOKUPS_KEPT;
+	lookup->relid = RelationGetRelid(rel);
+	lookup->columns = columns;
+	memcpy(lookup->attnums, attnums, n * sizeof(AttrNumber));
 	return NULL;
 }
 
