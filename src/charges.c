@@ -150,9 +150,12 @@ table_of(BjBook book)
 }
 
 bool
-bj_charges_exist(BjBook book)
+bj_charges_exist(BjBook book, const char **problem)
 {
-	return OidIsValid(bj_table_oid(table_of(book)));
+	if (OidIsValid(bj_table_oid(table_of(book))))
+		return true;
+	*problem = psprintf("table billadj.%s does not exist", bj_table_name(table_of(book)));
+	return false;
 }
 
 ChargeWriter *

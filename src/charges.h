@@ -45,8 +45,8 @@ extern void bj_charges_init(void);
  */
 extern ChargeWriter *bj_charges_open(BjBook book, const char **problem);
 
-/* Is there a table of charges? */
-extern bool bj_charges_exist(BjBook book);
+/* Is there a table of charges?  If not, *problem says so. */
+extern bool bj_charges_exist(BjBook book, const char **problem);
 
 /* Buffers a charge; false if no partition can take it. */
 extern bool bj_charges_add(ChargeWriter *writer, const Charge *charge);

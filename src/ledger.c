@@ -534,10 +534,8 @@ settle_book(Account **accounts, int n)
 	TierTotals *totals = bj_tiertotals_open(book, &problem);
 	Settling	settling = {book, NULL};
 
-	if (totals == NULL)
+	if (totals == NULL || !bj_charges_exist(book, &problem))
 		cannot_settle(problem);
-	if (!bj_charges_exist(book))
-		cannot_settle("the table of the charges does not exist");
 	for (int i = 0; i < n; i++)
 	{
 		if (i % 256 == 0)
