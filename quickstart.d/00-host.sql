@@ -23,6 +23,8 @@ GRANT USAGE ON SCHEMA shop TO shop_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA shop TO shop_app;
 
 SELECT setseed(0.2025) \g /dev/null
+-- A sort on disk would order the rows of one second otherwise.
+SET work_mem = '64MB';
 
 INSERT INTO shop.customer
 SELECT i,
