@@ -138,7 +138,6 @@ count_gaps(const UsageRow *row, const ChargedRow *charged)
 typedef struct HostRows
 {
 	UsageRow   *rows;
-	ChargedRow *charged;		/* beside them */
 	uint64		n;
 } HostRows;
 
@@ -160,8 +159,6 @@ read_blocks(Relation rel, const Binding *binding, int64 from, int64 to, HostRows
 		elog(ERROR, "could not read host rows: %s", query);
 	host->rows = MemoryContextAllocExtended(caller, Max(SPI_processed, 1) * sizeof(UsageRow),
 											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	host->charged = MemoryContextAllocExtended(caller, Max(SPI_processed, 1) * sizeof(ChargedRow),
-											   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	host->n = SPI_processed;
 	MemoryContextSwitchTo(caller);
 	for (uint64 i = 0; i < host->n; i++)

@@ -95,7 +95,7 @@ files=$(git ls-files 2>/dev/null || find . -type f -not -path './.git/*' | sed '
 grep -nIE '\<(TODO|FIXME|HACK)\>' $files 2>/dev/null | grep -vE '^(test/tidy\.sh|CONTRIBUTING\.md):' &&
 	complain "unfinished work"
 # shellcheck disable=SC2086
-grep -nIE '(pypi|npmjs|crates|rubygems|docker|quay|ghcr)\.(org|com|io)|/work/|/home/[a-z]+/|/root/' $files 2>/dev/null |
+grep -nIE 'https?://(registry|archive|mirrors?|deb|packages)\.|/home/[a-z]+/|/root/' $files 2>/dev/null |
 	grep -v '^test/tidy\.sh:' &&
 	complain "a registry host or the path of one machine"
 
