@@ -14,7 +14,7 @@ PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
 
 # The install script (functions only), in the order in which its parts depend on
 # each other; tables/*.sql become the texts of billadj.migration_step().
-SQL_PARTS = header money rate aggregate catalogue install attach usage backfill shadow explain
+SQL_PARTS = header money rate aggregate prorate anomaly catalogue install audit policy override attach usage backfill shadow explain subscription revenue detect review
 SQL_STEPS = $(sort $(wildcard src/sql/tables/*.sql))
 DATA_built = billadj--$(EXTVERSION).sql
 DATA = $(wildcard src/sql/update/billadj--*--*.sql)

@@ -1,0 +1,2 @@
+
+-- anomaly: scores of any series

@@ -1,0 +1,2 @@
+
+-- audit: the tamper-evident log: entries, digests, verification, proofs, history

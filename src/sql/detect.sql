@@ -1,0 +1,2 @@
+
+-- detect: detectors on usage, incidents, verdicts

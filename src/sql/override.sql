@@ -1,0 +1,2 @@
+
+-- override: override requests, decisions and effects; holds and proposals

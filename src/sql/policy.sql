@@ -1,0 +1,2 @@
+
+-- policy: people, authority, approval rules; changes of policy under dual control

@@ -1,0 +1,2 @@
+
+-- prorate: periods, day counts and proration

@@ -1,0 +1,2 @@
+
+-- revenue: recurring revenue, and what a bill would hold

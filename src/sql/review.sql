@@ -1,0 +1,2 @@
+
+-- review: what reviewers, auditors and finance ask

@@ -1,0 +1,2 @@
+
+-- subscription: plans, subscriptions, terms and their charges

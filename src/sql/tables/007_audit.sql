@@ -1,0 +1,1 @@
+-- 007_audit.sql: the tamper-evident log: entries, the blocks that seal them, their chains

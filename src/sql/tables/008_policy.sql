@@ -1,0 +1,1 @@
+-- 008_policy.sql: people, authority and approval rules as data

@@ -1,0 +1,1 @@
+-- 009_override.sql: override requests, decisions and their effects; holds, proposals, outbox

@@ -1,0 +1,1 @@
+-- 010_subscription.sql: plans, subscriptions and their terms

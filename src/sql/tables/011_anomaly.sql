@@ -1,0 +1,1 @@
+-- 011_anomaly.sql: detectors, baselines, anomalies and verdicts

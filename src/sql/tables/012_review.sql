@@ -1,0 +1,1 @@
+-- 012_review.sql: views for finance, reviewers and auditors
