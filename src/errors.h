@@ -35,6 +35,9 @@
 #define ERRCODE_BJ_BAD_KEY MAKE_SQLSTATE('U','B','0','2','0')
 #define ERRCODE_BJ_PREFLIGHT MAKE_SQLSTATE('U','B','0','2','1')
 
+/* UB3xx: people, policy, overrides and audit */
+#define ERRCODE_BJ_NO_PRINCIPAL MAKE_SQLSTATE('U','B','3','0','1')
+
 /* The SQLSTATE and the message of a status that is not BJ_OK. */
 extern int	bj_status_sqlstate(BjStatus status);
 extern const char *bj_status_message(BjStatus status);
