@@ -80,10 +80,45 @@ static const StatusWords status_words[] = {
 	[BJ_TOO_MANY_STEPS] = {
 		ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 		"too many steps in one price", NULL
+	},
+	[BJ_TIME_OUT_OF_RANGE] = {
+		ERRCODE_BJ_BAD_INSTANT,
+		"time is out of range",
+		"Use finite times; billing periods end before the year 294277."
+	},
+	[BJ_BAD_INTERVAL] = {
+		ERRCODE_BJ_BAD_INTERVAL,
+		"length of a period is not above zero",
+		"Use an interval such as 1 month, 1 week or 3 years, no part of it below zero."
+	},
+	[BJ_BAD_DAY_COUNT] = {
+		ERRCODE_BJ_BAD_DAY_COUNT,
+		"unknown day count",
+		"Use one of actual_days, actual_days_inclusive, actual_seconds, actual_360, strict_30_360, fixed_30, actual_365, calendar_month_split and month_then_days."
+	},
+	[BJ_EMPTY_PERIOD] = {
+		ERRCODE_BJ_BAD_RANGE,
+		"period has no length by this day count",
+		"Pass the whole billing period; for one shorter than a day use actual_seconds."
+	},
+	[BJ_OUTSIDE_PERIOD] = {
+		ERRCODE_BJ_OUTSIDE_PERIOD,
+		"part of a period lies outside it",
+		"Cut it to the period first: used * period."
+	},
+	[BJ_PARTS_OVERLAP] = {
+		ERRCODE_BJ_PARTS_OVERLAP,
+		"parts of a period overlap",
+		"Let each part end where the next one begins."
+	},
+	[BJ_NO_MONTHS] = {
+		ERRCODE_BJ_BAD_RANGE,
+		"period is no whole number of months",
+		"Use actual_days or actual_seconds for periods of weeks or days."
 	}
 };
 
-StaticAssertDecl(lengthof(status_words) == BJ_TOO_MANY_STEPS + 1,
+StaticAssertDecl(lengthof(status_words) == BJ_NO_MONTHS + 1,
 				 "a status has no words");
 
 static const StatusWords *

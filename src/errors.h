@@ -35,6 +35,15 @@
 #define ERRCODE_BJ_BAD_KEY MAKE_SQLSTATE('U','B','0','2','0')
 #define ERRCODE_BJ_PREFLIGHT MAKE_SQLSTATE('U','B','0','2','1')
 
+/* UB1xx: proration */
+#define ERRCODE_BJ_BAD_DAY_COUNT MAKE_SQLSTATE('U','B','1','0','1')
+#define ERRCODE_BJ_UNKNOWN_ZONE MAKE_SQLSTATE('U','B','1','0','2')
+#define ERRCODE_BJ_BAD_RANGE MAKE_SQLSTATE('U','B','1','0','3')
+#define ERRCODE_BJ_OUTSIDE_PERIOD MAKE_SQLSTATE('U','B','1','0','4')
+#define ERRCODE_BJ_PARTS_OVERLAP MAKE_SQLSTATE('U','B','1','0','5')
+#define ERRCODE_BJ_BAD_INTERVAL MAKE_SQLSTATE('U','B','1','0','6')
+#define ERRCODE_BJ_BAD_INSTANT MAKE_SQLSTATE('U','B','1','0','7')
+
 /* UB3xx: people, policy, overrides and audit */
 #define ERRCODE_BJ_NO_PRINCIPAL MAKE_SQLSTATE('U','B','3','0','1')
 

@@ -594,6 +594,25 @@ bj_decimal_multiply_divide(Decimal a, Decimal b, Decimal c, int32_t scale,
 }
 
 BjStatus
+bj_decimal_multiply_divide_round(Decimal a, Decimal b, Decimal c,
+								 int32_t scale, Rounding rounding,
+								 Decimal *result)
+{
+	if (c.coefficient == 0)
+		return BJ_DIVISION_BY_ZERO;
+	if (!scale_is_valid(scale))
+		return BJ_BAD_SCALE;
+
+	return divide_rounded((a.coefficient < 0) ^ (b.coefficient < 0) ^
+						  (c.coefficient < 0),
+						  bj_wide_multiply(bj_magnitude(a.coefficient),
+										   bj_magnitude(b.coefficient)),
+						  a.scale + b.scale - c.scale,
+						  bj_magnitude(c.coefficient), scale, rounding,
+						  result);
+}
+
+BjStatus
 bj_decimal_round(Decimal a, int32_t scale, Rounding rounding, Decimal *result)
 {
 	Wide		magnitude = {0, bj_magnitude(a.coefficient)};

@@ -89,6 +89,15 @@ extern BjStatus bj_decimal_multiply_divide(Decimal a, Decimal b, Decimal c,
 										   int32_t scale, Rounding rounding,
 										   Decimal *result);
 
+/*
+ * a * b / c, rounded at scale decimals, whether or not the quotient has an
+ * end.  The product is not rounded.
+ */
+extern BjStatus bj_decimal_multiply_divide_round(Decimal a, Decimal b,
+												 Decimal c, int32_t scale,
+												 Rounding rounding,
+												 Decimal *result);
+
 /* Does a / b have a finite decimal expansion?  b is not zero. */
 extern bool bj_decimal_terminates(Decimal a, Decimal b);
 

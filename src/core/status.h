@@ -23,7 +23,14 @@ typedef enum BjStatus
 	BJ_BAD_CURRENCY,			/* not a code of ISO 4217 */
 	BJ_BAD_WEIGHTS,				/* none, a negative one, or all zero */
 	BJ_NEGATIVE_QUANTITY,		/* the price says "negative": "reject" */
-	BJ_TOO_MANY_STEPS			/* the caller's array of steps is too short */
+	BJ_TOO_MANY_STEPS,			/* the caller's array of steps is too short */
+	BJ_TIME_OUT_OF_RANGE,		/* no timestamp can hold it */
+	BJ_BAD_INTERVAL,			/* a length of a period that is not above zero */
+	BJ_BAD_DAY_COUNT,			/* unknown day count */
+	BJ_EMPTY_PERIOD,			/* nothing to divide by */
+	BJ_OUTSIDE_PERIOD,			/* a part of a period that is not in it */
+	BJ_PARTS_OVERLAP,			/* two parts of a period share an instant */
+	BJ_NO_MONTHS				/* the day count wants whole months */
 } BjStatus;
 
 #endif							/* BILLADJ_CORE_STATUS_H */
