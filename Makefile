@@ -11,6 +11,8 @@ PG_CPPFLAGS = -Isrc -DBILLADJ_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
             -Wno-sign-compare -Wno-declaration-after-statement \
             -Wno-missing-field-initializers
+# Scores are doubles that must be the same bits on every machine.
+src/core/%.o: CFLAGS += -ffp-contract=off
 
 # The install script (functions only), in the order in which its parts depend on
 # each other; tables/*.sql become the texts of billadj.migration_step().
@@ -47,7 +49,7 @@ $(OBJS): $(wildcard src/*.h src/core/*.h)
 
 # The core is compiled here without any PostgreSQL include path: a server
 # header in src/core does not compile.
-CORE_CFLAGS = -std=c11 -g -O1 -Isrc -Wall -Wextra -Wshadow -Werror \
+CORE_CFLAGS = -std=c11 -ffp-contract=off -g -O1 -Isrc -Wall -Wextra -Wshadow -Werror \
               -fsanitize=address,undefined -fno-sanitize-recover=all
 
 test/unit/test_%: test/unit/test_%.c $(CORE_SRC) $(wildcard src/core/*.h test/unit/*.h)

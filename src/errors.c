@@ -115,10 +115,15 @@ static const StatusWords status_words[] = {
 		ERRCODE_BJ_BAD_RANGE,
 		"period is no whole number of months",
 		"Use actual_days or actual_seconds for periods of weeks or days."
+	},
+	[BJ_BAD_STATE] = {
+		ERRCODE_DATA_CORRUPTED,
+		"stored baseline is damaged or of another version",
+		"Rebuild it from its rows with billadj.rebuild_baseline()."
 	}
 };
 
-StaticAssertDecl(lengthof(status_words) == BJ_NO_MONTHS + 1,
+StaticAssertDecl(lengthof(status_words) == BJ_BAD_STATE + 1,
 				 "a status has no words");
 
 static const StatusWords *

@@ -30,7 +30,8 @@ typedef enum BjStatus
 	BJ_EMPTY_PERIOD,			/* nothing to divide by */
 	BJ_OUTSIDE_PERIOD,			/* a part of a period that is not in it */
 	BJ_PARTS_OVERLAP,			/* two parts of a period share an instant */
-	BJ_NO_MONTHS				/* the day count wants whole months */
+	BJ_NO_MONTHS,				/* the day count wants whole months */
+	BJ_BAD_STATE				/* bytes that are no baseline of this version */
 } BjStatus;
 
 #endif							/* BILLADJ_CORE_STATUS_H */

@@ -1,0 +1,95 @@
+/*
+ * baseline_layout.h
+ *	  The fields of a baseline: the same in memory and in bytes.
+ *
+ * Every field has a fixed width and its natural alignment, and there is no
+ * padding, so that the bytes are the struct, little-endian: decoding is a copy
+ * and a judgement.  Included by baseline.h only.
+ *
+ * What changes with each row stands first, what changes when a bucket closes
+ * behind it: an update that changes the head only is small in WAL.
+ *
+ * Values are kept times 2^-exponent, which is chosen at the first value that
+ * is not zero; so floats do for streams of bytes and of fractions.
+ */
+#ifndef BILLADJ_CORE_BASELINE_LAYOUT_H
+#define BILLADJ_CORE_BASELINE_LAYOUT_H
+
+#include <stdint.h>
+
+#define BJ_CHANNELS 14
+#define BJ_BINS 28
+#define BJ_FINGERPRINTS 64
+
+/* One channel's histogram of magnitudes, the last bin the largest. */
+typedef struct BjTail
+{
+	float		largest;		/* log2 of the largest, decaying */
+	int16_t		top;			/* number of the last bin, in thirds of an
+								 * octave */
+	uint8_t		bins[BJ_BINS];
+	uint16_t	carry;			/* observations since the last halving */
+} BjTail;
+
+typedef struct BjBaseline
+{
+	/* head: changes with each row */
+	int64_t		first_at;		/* microseconds; valid when rows > 0 */
+	int64_t		last_at;		/* the newest */
+	int64_t		bucket_at;		/* begin of the open bucket */
+	double		bucket_sum;
+	double		last_value;		/* of the row; cumulative: the reading */
+	uint32_t	rows;			/* saturates */
+	uint32_t	bucket_rows;
+	uint32_t	negatives;
+	uint32_t	flags;
+	uint32_t	run;			/* equal values in a row */
+	float		bucket_alarm;	/* decades already told of the open bucket */
+	float		spacing;		/* log2 seconds, median */
+	float		regular;		/* share of spacings near the median */
+	float		price;			/* log2 of the usual unit price */
+	uint16_t	price_rows;
+	uint16_t	price_run;		/* rows off the usual price */
+	int32_t		price_exponent;
+	uint16_t	spacings;		/* seen */
+	uint16_t	mode_votes;
+	uint16_t	late_day;		/* days since first_at of the last late alert */
+	uint16_t	fingerprint_at; /* next to be overwritten */
+	uint16_t	fingerprints[BJ_FINGERPRINTS];
+
+	/* the rest: changes with each observation */
+	int64_t		observed_at;	/* begin of the last observation */
+	int64_t		alert_at;		/* of the last high score */
+	uint64_t	signs;
+	uint32_t	observations;
+	int32_t		exponent;
+	float		alert_decades;
+	float		levels[4];		/* fast, slow, weekly, four-weekly */
+	float		scales[4];		/* residual, seasonal residual, log ratio,
+								 * slow log ratio */
+	float		errors[4];		/* of the forecasts fast, slow, day, week */
+	float		smooth[8];		/* smoothed residuals, ratios and sums */
+	float		cusum[2];		/* up, down */
+	float		size_mean;		/* log2 of values above zero */
+	float		size_scale;
+	float		zeros;			/* share of observations */
+	float		abs_level;		/* mean size of an observation */
+	float		spare[6];
+	uint16_t	run_ended;		/* runs of equal values that ended */
+	uint16_t	nonzero;
+	uint8_t		shift_lag;		/* zone shift seen yesterday, + 12; 0: none */
+	uint8_t		shift_days;
+	uint16_t	hours_seen;		/* in hours[] */
+	int16_t		hours[24];		/* last 24 hourly values, as slots */
+	int16_t		day[48];		/* half hours of the day, as slots */
+	int16_t		week[168];		/* hours of the week, as slots */
+	uint8_t		visits[108];	/* 4 bits a slot, day first */
+	BjTail		tails[BJ_CHANNELS];
+} BjBaseline;
+
+/* magic, version, flags, size, reserved, CRC-32C of the rest, twice */
+#define BJ_STATE_HEADER 16
+#define BJ_BASELINE_SIZE (BJ_STATE_HEADER + (int32_t) sizeof(BjBaseline))
+#define BJ_INCIDENT_SIZE (BJ_STATE_HEADER + 80 + (int32_t) sizeof(BjBaseline))
+
+#endif							/* BILLADJ_CORE_BASELINE_LAYOUT_H */
