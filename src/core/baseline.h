@@ -204,6 +204,7 @@ typedef struct BjIncident
 	double		peak_expected;
 	int32_t		rows;			/* abnormal ones */
 	int32_t		channel;		/* of the peak */
+	double		peak_magnitude; /* there */
 	double		excess;			/* sum of observed - expected */
 	double		log_ratio_sum;	/* for the unit factor */
 	double		log_ratio_squares;

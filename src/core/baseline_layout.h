@@ -18,64 +18,79 @@
 #include <stdint.h>
 
 #define BJ_CHANNELS 14
-#define BJ_BINS 28
+#define BJ_BINS 26
 #define BJ_FINGERPRINTS 64
 
-/* One channel's histogram of magnitudes, the last bin the largest. */
+/*
+ * One channel's histogram of magnitudes, three bins an octave, the last bin
+ * the one of the largest magnitude: only the tail is looked at.
+ */
 typedef struct BjTail
 {
 	float		largest;		/* log2 of the largest, decaying */
-	int16_t		top;			/* number of the last bin, in thirds of an
-								 * octave */
-	uint8_t		bins[BJ_BINS];
-	uint16_t	carry;			/* observations since the last halving */
+	int16_t		top;			/* number of the last bin */
+	uint8_t		bins[BJ_BINS];	/* 4 an observation */
 } BjTail;
 
 typedef struct BjBaseline
 {
-	/* head: changes with each row */
+	/* the head: changes with each row */
 	int64_t		first_at;		/* microseconds; valid when rows > 0 */
 	int64_t		last_at;		/* the newest */
 	int64_t		bucket_at;		/* begin of the open bucket */
 	double		bucket_sum;
 	double		last_value;		/* of the row; cumulative: the reading */
-	uint32_t	rows;			/* saturates */
+	uint32_t	rows;
 	uint32_t	bucket_rows;
 	uint32_t	negatives;
 	uint32_t	flags;
-	uint32_t	run;			/* equal values in a row */
 	float		bucket_alarm;	/* decades already told of the open bucket */
-	float		spacing;		/* log2 seconds, median */
+	float		spacing;		/* log2 seconds, median of distinct times */
 	float		regular;		/* share of spacings near the median */
+	float		pace;			/* mean seconds between rows */
 	float		price;			/* log2 of the usual unit price */
 	uint16_t	price_rows;
 	uint16_t	price_run;		/* rows off the usual price */
-	int32_t		price_exponent;
 	uint16_t	spacings;		/* seen */
-	uint16_t	mode_votes;
-	uint16_t	late_day;		/* days since first_at of the last late alert */
+	uint16_t	mode_votes;		/* rows that spoke for another mode */
+	uint16_t	late_day;		/* day after first_at of the last late alert */
+	uint16_t	duplicate_day;
 	uint16_t	fingerprint_at; /* next to be overwritten */
 	uint16_t	fingerprints[BJ_FINGERPRINTS];
+	uint16_t	duplicates;
+	uint16_t	gaps;			/* told of, on a regular stream */
+	uint16_t	reserved;
 
 	/* the rest: changes with each observation */
 	int64_t		observed_at;	/* begin of the last observation */
 	int64_t		alert_at;		/* of the last high score */
 	uint64_t	signs;
+	double		run_value;		/* of the last observation */
+	uint32_t	run;			/* observations equal to it in a row */
 	uint32_t	observations;
 	int32_t		exponent;
 	float		alert_decades;
-	float		levels[4];		/* fast, slow, weekly, four-weekly */
-	float		scales[4];		/* residual, seasonal residual, log ratio,
-								 * slow log ratio */
+	float		fast;
+	float		slow;
+	float		weekly;
+	float		monthly;
+	float		scale;			/* of the residual */
+	float		seasonal_scale;
+	float		slow_scale;
+	float		log_scale;		/* of the log ratio */
 	float		errors[4];		/* of the forecasts fast, slow, day, week */
-	float		smooth[8];		/* smoothed residuals, ratios and sums */
+	float		short_residual;
+	float		seasonal_residual;
+	float		smooth_ratio;
+	float		pattern;
+	float		day_sum;
+	float		day_expected;
 	float		cusum[2];		/* up, down */
 	float		size_mean;		/* log2 of values above zero */
-	float		size_scale;
 	float		zeros;			/* share of observations */
-	float		abs_level;		/* mean size of an observation */
-	float		spare[6];
-	uint16_t	run_ended;		/* runs of equal values that ended */
+	float		abs_level;		/* mean size of what is not zero */
+	float		spare[4];
+	uint16_t	runs_ended;
 	uint16_t	nonzero;
 	uint8_t		shift_lag;		/* zone shift seen yesterday, + 12; 0: none */
 	uint8_t		shift_days;
@@ -87,9 +102,9 @@ typedef struct BjBaseline
 	BjTail		tails[BJ_CHANNELS];
 } BjBaseline;
 
-/* magic, version, flags, size, reserved, CRC-32C of the rest, twice */
+/* magic 2, version 1, flags 1, size 2, reserved 2, CRC-32C 4, zero 4 */
 #define BJ_STATE_HEADER 16
 #define BJ_BASELINE_SIZE (BJ_STATE_HEADER + (int32_t) sizeof(BjBaseline))
-#define BJ_INCIDENT_SIZE (BJ_STATE_HEADER + 80 + (int32_t) sizeof(BjBaseline))
+#define BJ_INCIDENT_SIZE (BJ_STATE_HEADER + 112 + (int32_t) sizeof(BjBaseline))
 
 #endif							/* BILLADJ_CORE_BASELINE_LAYOUT_H */

@@ -1,0 +1,426 @@
+/*
+ * baseline.c
+ *	  A stream takes a row: from the row to observations, from them to a score.
+ */
+#include "core/baseline_internal.h"
+
+#define MOST_EMPTY 240			/* empty buckets that are observed in a row */
+#define LEAST_ALERT 3.0			/* decades: a score of 0.5 */
+#define CAPPED 2.9
+
+static const char *const reason_names[BJ_REASON_COUNT] = {
+	"none", "spike", "drop", "shift_up", "shift_down", "outage", "unit",
+	"double", "leak", "pattern", "zone", "stuck", "first_row", "gap", "price",
+	"duplicate", "near_duplicate", "late", "future", "too_old", "negative",
+	"invalid", "reset", "wrap"
+};
+
+const char *
+bj_reason_name(BjReason reason)
+{
+	if ((int) reason < 0 || reason >= BJ_REASON_COUNT)
+		return "unknown";
+	return reason_names[reason];
+}
+
+BjDetect
+bj_detect_defaults(void)
+{
+	BjDetect	detect;
+
+	memset(&detect, 0, sizeof(detect));
+	detect.threshold = 0.685;
+	detect.materiality = 0.1;
+	detect.new_normal_days = 14;
+	detect.passed_hours = 24;
+	detect.onset_hours = 16;
+	detect.price_tolerance = 0.02;
+	detect.rules = true;
+	return detect;
+}
+
+void
+bj_stream_init(BjStream *stream)
+{
+	memset(stream, 0, sizeof(*stream));
+}
+
+static double
+scale_of(const BjBaseline *b)
+{
+	return power_of_two((int) clip(b->exponent, -1000, 1000));
+}
+
+/* A value in the baseline's own scale, which its first one fixes. */
+static double
+scaled(BjBaseline *b, double x)
+{
+	if (x == 0)
+		return 0;
+	if ((b->flags & BJ_FLAG_EXPONENT) == 0)
+	{
+		int			exponent = exponent_of(size_of(x));
+
+		b->exponent = exponent < -900 ? -900 : exponent > 900 ? 900 : exponent;
+		b->flags |= BJ_FLAG_EXPONENT;
+	}
+	return clip(x * power_of_two(-b->exponent), -1e30, 1e30);
+}
+
+/* What the best channel means, in one word. */
+static BjReason
+reason_of(const Finding *f)
+{
+	bool		up = f->seasonal > 0;
+
+	switch (f->channel)
+	{
+		case CH_SHORT:
+		case CH_SEASONAL:
+		case CH_RATIO:
+		case CH_DAY:
+		case CH_CUSUM:
+			return up ? BJ_REASON_SHIFT_UP : BJ_REASON_SHIFT_DOWN;
+		case CH_PATTERN:
+			return BJ_REASON_PATTERN;
+		case CH_DRIFT:
+			return up ? BJ_REASON_LEAK : BJ_REASON_SHIFT_DOWN;
+		case CH_RUN:
+			return BJ_REASON_STUCK;
+		case CH_ZONE:
+			return BJ_REASON_ZONE;
+		case CH_GAP:
+		case CH_CADENCE:
+			return BJ_REASON_GAP;
+		default:
+			if (!up && f->x == 0)
+				return BJ_REASON_OUTAGE;
+			return up ? BJ_REASON_SPIKE : BJ_REASON_DROP;
+	}
+}
+
+static void
+describe(const BjBaseline *b, const Finding *f, BjJudgement *judgement)
+{
+	double		scale = scale_of(b);
+	double		width = b->observations < 20 ? 4 * f->forecast.sigma :
+		exp2_of(bj_tail_quantile(&b->tails[CH_RESIDUAL], 0.01, b->observations));
+
+	judgement->observed = f->x * scale;
+	judgement->expected = f->forecast.best * scale;
+	judgement->lo = (f->forecast.best - width) * scale;
+	judgement->hi = (f->forecast.best + width) * scale;
+	judgement->ratio = f->forecast.best > 0 ? f->x / f->forecast.best : 0;
+	judgement->since = f->at;
+}
+
+/*
+ * A plateau is one alarm: after a high score lower ones are capped for a
+ * while, unless it gets worse.
+ */
+static double
+onset(BjBaseline *b, const BjDetect *detect, int64_t at, double decades)
+{
+	double		threshold = bj_decades_of_score(detect->threshold);
+
+	if (decades < LEAST_ALERT)
+		return decades;
+	if (b->alert_decades > 0 &&
+		at - b->alert_at < (int64_t) (detect->onset_hours * 3600) * BJ_SECOND &&
+		decades < b->alert_decades + 1 &&
+		(decades < threshold || b->alert_decades >= threshold))
+		return CAPPED;
+	b->alert_at = at;
+	b->alert_decades = keep(decades);
+	return decades;
+}
+
+/* The finding's score, when it is the row's highest so far. */
+static void
+announce(const BjBaseline *b, const Finding *f, double decades,
+		 BjJudgement *judgement)
+{
+	double		score = bj_score_of_decades(decades);
+
+	if (judgement->reason == BJ_REASON_NONE && judgement->score <= score)
+		describe(b, f, judgement);
+	else if (judgement->score >= score)
+		return;
+	else
+		describe(b, f, judgement);
+	judgement->score = score;
+	judgement->decades = decades;
+	if (decades >= LEAST_ALERT)
+	{
+		judgement->reason = reason_of(f);
+		judgement->family = BJ_FAMILY_LEVEL;
+	}
+}
+
+/* One observation: judged, told, learned. */
+static void
+observe(BjStream *stream, const BjDetect *detect, int64_t at, double x,
+		BjJudgement *judgement)
+{
+	BjBaseline *b = &stream->baseline;
+	double		gap = b->observations > 0 ? (double) (at - b->observed_at) / BJ_SECOND : 0;
+	Finding		f;
+	double		decades;
+
+	bj_judge(b, detect, at, x, gap, &f);
+	decades = onset(b, detect, at, bj_calibrated(f.decades));
+	announce(b, &f, decades, judgement);
+	bj_incident_step(stream, detect, &f, decades, judgement);
+	bj_learn(b, &f);
+}
+
+/* Silence before a row of a stream whose rows come regularly. */
+static void
+observe_silence(BjBaseline *b, const BjDetect *detect, double seconds,
+				BjJudgement *judgement)
+{
+	double		decades = bj_cadence_decades(b, seconds);
+	double		score = bj_score_of_decades(decades);
+
+	if (decades <= 0)
+		return;
+	if (b->gaps < UINT16_MAX)
+		b->gaps++;
+	if (score < judgement->score || score < 0.5)
+		return;
+	judgement->score = score;
+	judgement->decades = decades;
+	judgement->reason = BJ_REASON_GAP;
+	judgement->family = BJ_FAMILY_CADENCE;
+	judgement->since = b->last_at;
+	judgement->longest = exp2_of(b->spacing);
+	if (score >= detect->threshold && !detect->learn_only)
+		judgement->gap_closed = true;
+}
+
+static int64_t
+bucket_width(const BjBaseline *b)
+{
+	return mode_of(b) == BJ_MODE_DAYS ? BJ_DAY : BJ_HOUR;
+}
+
+/* The begin of the bucket that a time falls in. */
+static int64_t
+bucket_of(const BjBaseline *b, int64_t at)
+{
+	int64_t		width = bucket_width(b);
+
+	return at - (at % width + (at % width < 0 ? width : 0));
+}
+
+/* Closes buckets until the one that begins at `next` is the open one. */
+static void
+close_buckets(BjStream *stream, const BjDetect *detect, int64_t next,
+			  BjJudgement *judgement)
+{
+	BjBaseline *b = &stream->baseline;
+	int64_t		width = bucket_width(b);
+
+	for (int i = 0; b->bucket_at < next; i++)
+	{
+		double		x = b->bucket_rows > 0 ? b->bucket_sum : 0;
+
+		if (i > MOST_EMPTY)
+		{
+			b->bucket_at = next;
+			break;
+		}
+		observe(stream, detect, b->bucket_at, x, judgement);
+		b->bucket_at += width;
+		b->bucket_sum = 0;
+		b->bucket_rows = 0;
+	}
+}
+
+/* The open bucket, as soon as what it has is too much for a whole one. */
+static void
+peek(BjStream *stream, const BjDetect *detect, BjJudgement *judgement)
+{
+	BjBaseline *b = &stream->baseline;
+	double		gap = b->observations > 0 ? (double) (b->bucket_at - b->observed_at) / BJ_SECOND : 0;
+	Finding		f;
+	double		decades;
+
+	if (b->observations < 20)
+		return;
+	bj_judge(b, detect, b->bucket_at, b->bucket_sum, gap, &f);
+	if (f.residual <= 0 || f.seasonal <= 0)
+		return;
+	decades = onset(b, detect, b->bucket_at, bj_calibrated(f.decades));
+	announce(b, &f, decades, judgement);
+	if (!stream->incident.open)
+		bj_incident_step(stream, detect, &f, decades, judgement);
+}
+
+static void
+observe_in_bucket(BjStream *stream, const BjDetect *detect, int64_t at, double x,
+				  BjJudgement *judgement)
+{
+	BjBaseline *b = &stream->baseline;
+	int64_t		bucket = bucket_of(b, at);
+
+	if ((b->flags & BJ_FLAG_BUCKET) == 0)
+	{
+		b->flags |= BJ_FLAG_BUCKET;
+		b->bucket_at = bucket;
+	}
+	close_buckets(stream, detect, bucket, judgement);
+	if (b->bucket_rows == 0)
+		b->bucket_sum = x;
+	else if (detect->bucketing == BJ_BUCKET_SUM)
+		b->bucket_sum = clip(b->bucket_sum + x, -1e30, 1e30);
+	else if (detect->bucketing == BJ_BUCKET_LAST || x > b->bucket_sum)
+		b->bucket_sum = x;
+	b->bucket_rows++;
+	peek(stream, detect, judgement);
+}
+
+/* The increase since the last reading; false: this one only sets the base. */
+static bool
+increase(BjBaseline *b, const BjRow *row, double *x)
+{
+	double		last = b->last_value;
+	bool		known = (b->flags & BJ_FLAG_READING) != 0;
+
+	b->last_value = row->quantity;
+	b->flags |= BJ_FLAG_READING;
+	if (!known)
+		return false;
+	*x = row->quantity - last;
+	if (*x < 0)
+		*x = row->quantity;
+	return true;
+}
+
+void
+bj_stream_observe(BjStream *stream, const BjDetect *detect, const BjRow *row,
+				  BjJudgement *judgement)
+{
+	BjBaseline *b = &stream->baseline;
+	double		x = row->quantity;
+	int64_t		at;
+	double		seconds;
+	bool		first = b->rows == 0;
+
+	memset(judgement, 0, sizeof(*judgement));
+	judgement->observed = row->quantity;
+	judgement->since = row->at;
+	if (!bj_rules_observe(b, detect, row, judgement))
+		return;
+	bj_rules_price(b, detect, row, judgement);
+	at = row->at > b->last_at ? row->at : b->last_at;
+	seconds = (double) (at - b->last_at) / BJ_SECOND;
+	if (b->rows < UINT32_MAX)
+		b->rows++;
+	if (detect->cumulative)
+	{
+		if (!increase(b, row, &x))
+		{
+			b->last_at = at;
+			return;
+		}
+	}
+	x = scaled(b, x);
+	if (!first)
+	{
+		if (mode_of(b) <= BJ_MODE_ROWS)
+			observe_silence(b, detect, seconds, judgement);
+		if (bj_cadence_observe(b, seconds))
+		{
+			bj_levels_reset(b);
+			stream->incident.open = false;
+			b->flags &= ~BJ_FLAG_INCIDENT;
+		}
+	}
+	b->last_at = at;
+	if (mode_of(b) <= BJ_MODE_ROWS)
+		observe(stream, detect, at, x, judgement);
+	else
+		observe_in_bucket(stream, detect, at, x, judgement);
+}
+
+int64_t
+bj_stream_due_at(const BjStream *stream)
+{
+	const BjBaseline *b = &stream->baseline;
+	double		limit = bj_cadence_limit(b);
+
+	if (mode_of(b) >= BJ_MODE_HOURS && (b->flags & BJ_FLAG_BUCKET) != 0)
+		return b->bucket_at + bucket_width(b);
+	if (limit == 0)
+		return INT64_MAX;
+	return b->last_at + (int64_t) (limit * BJ_SECOND);
+}
+
+bool
+bj_stream_due(const BjStream *stream, const BjDetect *detect, int64_t now,
+			  BjJudgement *judgement)
+{
+	BjStream	copy;
+
+	memset(judgement, 0, sizeof(*judgement));
+	if (now < bj_stream_due_at(stream))
+		return false;
+	copy = *stream;
+	if (mode_of(&copy.baseline) >= BJ_MODE_HOURS)
+		close_buckets(&copy, detect, bucket_of(&copy.baseline, now), judgement);
+	else
+		observe_silence(&copy.baseline, detect,
+						(double) (now - copy.baseline.last_at) / BJ_SECOND, judgement);
+	return judgement->score >= detect->threshold;
+}
+
+bool
+bj_baseline_has_incident(const BjBaseline *baseline)
+{
+	return (baseline->flags & BJ_FLAG_INCIDENT) != 0;
+}
+
+int64_t
+bj_baseline_rows(const BjBaseline *baseline)
+{
+	return baseline->rows;
+}
+
+bool
+bj_baseline_is_mature(const BjBaseline *baseline)
+{
+	return baseline->observations >= 20 &&
+		baseline->last_at - baseline->first_at >= 28 * BJ_DAY;
+}
+
+double
+bj_baseline_expected(const BjBaseline *baseline, int64_t at)
+{
+	Forecast	forecast;
+
+	if (baseline->observations == 0)
+		return 0;
+	bj_levels_forecast(baseline, at, &forecast);
+	return forecast.best * scale_of(baseline);
+}
+
+uint64_t
+bj_baseline_signs(const BjBaseline *baseline, int64_t *newest)
+{
+	*newest = baseline->observed_at;
+	return baseline->signs;
+}
+
+int32_t
+bj_signs_distance(uint64_t a, uint64_t b, int32_t window)
+{
+	uint64_t	differ = a ^ b;
+	int32_t		count = 0;
+
+	if (window < 64)
+		differ &= (UINT64_C(1) << window) - 1;
+	for (; differ != 0; differ &= differ - 1)
+		count++;
+	return count;
+}

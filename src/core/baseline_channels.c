@@ -1,0 +1,250 @@
+/*
+ * baseline_channels.c
+ *	  One observation, looked at in many ways, and the verdict of all of them.
+ *
+ * Each channel makes a magnitude of the observation; its tail says how rare
+ * that is.  The rarest speaks, and less loudly when no other agrees: a real
+ * incident has witnesses.
+ */
+#include "core/baseline_internal.h"
+
+#define LEAST_OBSERVATIONS 20
+#define LEAST_NONZERO 10
+#define ALONE 0.2				/* what a lead over the second is taxed */
+#define Z_CLIP 8.0
+#define RATIO_CLIP 4.0
+#define RATIO_FLOOR 0.02		/* of the level */
+
+/* Decades that a channel must be ahead by, to count as much as the others. */
+static const double handicaps[BJ_CHANNELS] = {
+	[CH_Z] = 0.3, [CH_UP] = -0.3, [CH_DOWN] = -0.3, [CH_PATTERN] = 0.5,
+	[CH_RUN] = 0.8, [CH_GAP] = 0.6
+};
+
+static double
+log_size(double x)
+{
+	x = size_of(x);
+	return x < 1e-12 ? -40 : log2_of(x);
+}
+
+static double
+smoothed(double old, double x, double rate, uint32_t n)
+{
+	double		young = 1.0 / ((double) n + 1);
+
+	return old + (rate > young ? rate : young) * (x - old);
+}
+
+/* The smoothed values as they will be, and the day's sums. */
+static void
+smooth(const BjBaseline *b, Finding *f)
+{
+	uint32_t	n = b->observations;
+	double		memory = f->gap / (f->gap + 86400);
+
+	f->smooth[SMOOTH_SHORT] = keep(smoothed(b->short_residual, f->residual, 0.15, n));
+	f->smooth[SMOOTH_SEASONAL] = keep(smoothed(b->seasonal_residual, f->seasonal, 0.05, n));
+	f->smooth[SMOOTH_RATIO] = keep(smoothed(b->smooth_ratio, clip(f->ratio, -RATIO_CLIP, RATIO_CLIP), 0.05, n));
+	f->smooth[SMOOTH_PATTERN] = keep(smoothed(b->pattern, clip(size_of(f->z), 0, Z_CLIP), 0.05, n));
+	f->smooth[SMOOTH_DAY_SUM] = keep(b->day_sum + memory * (f->x - b->day_sum));
+	f->smooth[SMOOTH_DAY_EXPECTED] = keep(b->day_expected + memory * (f->forecast.seasonal - b->day_expected));
+}
+
+/* Two-sided sums of what the log ratio has in excess of its scale. */
+static void
+sum_up(const BjBaseline *b, Finding *f)
+{
+	double		step = clip(f->ratio / (1.25 * b->log_scale + 0.03), -6, 6);
+
+	f->cusum[0] = keep(clip(b->cusum[0] + step - 1, 0, 1000));
+	f->cusum[1] = keep(clip(b->cusum[1] - step - 1, 0, 1000));
+}
+
+static void
+measure(const BjBaseline *b, Finding *f)
+{
+	double	   *u = f->magnitude;
+	double		shortfall = b->slow - f->x;
+	double		floor = RATIO_FLOOR * f->forecast.level + 1e-9;
+
+	u[CH_RESIDUAL] = log_size(f->residual);
+	u[CH_SHORT] = log_size(f->smooth[SMOOTH_SHORT]);
+	u[CH_SEASONAL] = log_size(f->smooth[SMOOTH_SEASONAL]);
+	u[CH_Z] = log2_of(1 + size_of(f->z));
+	u[CH_SHORTFALL] = shortfall > 0 ? log_size(shortfall) : -40;
+	u[CH_UP] = f->ratio > 0 ? f->ratio : 0;
+	u[CH_DOWN] = f->ratio < 0 ? -f->ratio : 0;
+	u[CH_RATIO] = size_of(f->smooth[SMOOTH_RATIO]);
+	u[CH_PATTERN] = log2_of(1 + f->smooth[SMOOTH_PATTERN]);
+	u[CH_DAY] = size_of(log2_of((clip(f->smooth[SMOOTH_DAY_SUM], 0, 1e30) + floor) /
+								(clip(f->smooth[SMOOTH_DAY_EXPECTED], 0, 1e30) + floor)));
+	u[CH_DRIFT] = b->weekly > 0 && b->monthly > 0 ?
+		size_of(log2_of(b->weekly / b->monthly)) : 0;
+	f->seen = (1u << CH_SIZE) - 1;
+	if (f->x > 0 && b->nonzero >= LEAST_NONZERO)
+	{
+		u[CH_SIZE] = size_of(log2_of(f->x) - b->size_mean);
+		f->seen |= 1u << CH_SIZE;
+	}
+	if (f->x != 0 || b->zeros < 0.02)
+	{
+		u[CH_RUN] = log2_of(1.0 + f->run);
+		f->seen |= 1u << CH_RUN;
+	}
+	u[CH_GAP] = log2_of(1 + f->gap);
+	f->seen |= 1u << CH_GAP;
+}
+
+/* By how much a channel says that the value changed. */
+static double
+change_of(const BjBaseline *b, const Finding *f, int channel)
+{
+	const Forecast *forecast = &f->forecast;
+
+	switch (channel)
+	{
+		case CH_RESIDUAL:
+		case CH_Z:
+			return f->residual;
+		case CH_SHORT:
+			return f->smooth[SMOOTH_SHORT];
+		case CH_SEASONAL:
+			return f->smooth[SMOOTH_SEASONAL];
+		case CH_SHORTFALL:
+			return f->x - b->slow;
+		case CH_UP:
+		case CH_DOWN:
+			return f->x - forecast->seasonal;
+		case CH_RATIO:
+			return forecast->level * (exp2_of(f->smooth[SMOOTH_RATIO]) - 1);
+		case CH_PATTERN:
+			return f->smooth[SMOOTH_PATTERN] * forecast->sigma;
+		case CH_DAY:
+			return forecast->level * (f->smooth[SMOOTH_DAY_SUM] - f->smooth[SMOOTH_DAY_EXPECTED]) /
+				(size_of(f->smooth[SMOOTH_DAY_EXPECTED]) + 1e-9);
+		case CH_DRIFT:
+			return b->weekly - b->monthly;
+		case CH_SIZE:
+			return f->x - exp2_of(b->size_mean);
+		default:
+			return 1e30;
+	}
+}
+
+/* May the channel speak of this observation? */
+static bool
+is_mute(const BjBaseline *b, const BjDetect *detect, const Finding *f, int channel)
+{
+	double		change;
+
+	if ((f->seen & (1u << channel)) == 0)
+		return true;
+	if (channel == CH_RUN)
+		return b->runs_ended < LEAST_OBSERVATIONS || f->run < 3;
+	if (b->observations < LEAST_OBSERVATIONS)
+		return true;
+	if (channel == CH_SIZE)
+	{
+		if (b->zeros < 0.2)
+			return true;
+	}
+	change = change_of(b, f, channel);
+	if (size_of(change) < detect->materiality * f->forecast.level)
+		return true;
+	if (change > 0 && channel != CH_GAP && b->nonzero < LEAST_NONZERO)
+		return true;
+	return change < 0 && f->x == 0 && b->zeros > 0.02;
+}
+
+static void
+weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
+{
+	double		second = 0;
+
+	f->decades = 0;
+	f->channel = CH_RESIDUAL;
+	for (int i = 0; i < BJ_CHANNELS; i++)
+	{
+		uint32_t	n = i == CH_RUN ? b->runs_ended :
+			i == CH_SIZE ? b->nonzero : b->observations;
+
+		f->rarity[i] = 0;
+		if (is_mute(b, detect, f, i))
+			continue;
+		f->rarity[i] = bj_tail_rarity(&b->tails[i], f->magnitude[i], n) - handicaps[i];
+	}
+	/* silence is an incident of another family */
+	f->silence = f->rarity[CH_GAP];
+	for (int i = 0; i < CH_GAP; i++)
+	{
+		if (f->rarity[i] > f->decades)
+		{
+			second = f->decades;
+			f->decades = f->rarity[i];
+			f->channel = i;
+		}
+		else if (f->rarity[i] > second)
+			second = f->rarity[i];
+	}
+	if (f->channel != CH_RUN)
+		f->decades -= ALONE * (f->decades - second);
+}
+
+/*
+ * gap: seconds since the observation before, 0 for the first.  x in the
+ * baseline's own scale.
+ */
+void
+bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at, double x,
+		 double gap, Finding *f)
+{
+	double		floor;
+
+	memset(f, 0, sizeof(*f));
+	f->at = at;
+	f->x = x;
+	f->gap = gap;
+	if (b->observations == 0)
+	{
+		for (int i = 0; i < 4; i++)
+			f->forecast.each[i] = x;
+		f->forecast.best = f->forecast.seasonal = x;
+		f->forecast.level = size_of(x);
+		f->forecast.sigma = 1e-9;
+	}
+	else
+		bj_levels_forecast(b, at, &f->forecast);
+	f->residual = x - f->forecast.best;
+	f->seasonal = x - f->forecast.seasonal;
+	f->z = clip(f->residual / f->forecast.sigma, -1e6, 1e6);
+	floor = RATIO_FLOOR * f->forecast.level + 1e-9;
+	f->ratio = log2_of((clip(x, 0, 1e30) + floor) / (clip(f->forecast.seasonal, 0, 1e30) + floor));
+	f->run = b->observations > 0 && x == b->run_value ? b->run + 1 : 1;
+	smooth(b, f);
+	sum_up(b, f);
+	measure(b, f);
+	weigh(b, detect, f);
+}
+
+void
+bj_learn(BjBaseline *b, const Finding *f)
+{
+	if (b->observations >= 3)
+	{
+		for (int i = 0; i < CH_RUN; i++)
+			if (f->seen & (1u << i))
+				bj_tail_add(&b->tails[i], f->magnitude[i], 4);
+		bj_tail_add(&b->tails[CH_GAP], f->magnitude[CH_GAP], 4);
+	}
+	if (f->run == 1 && b->run > 0 && (b->run_value != 0 || b->zeros < 0.02))
+	{
+		bj_tail_add(&b->tails[CH_RUN], log2_of(1.0 + b->run), 4);
+		if (b->runs_ended < UINT16_MAX)
+			b->runs_ended++;
+	}
+	bj_levels_learn(b, f);
+	if (b->observations % 6000 == 0)
+		for (int i = 0; i < BJ_CHANNELS; i++)
+			bj_tail_halve(&b->tails[i]);
+}

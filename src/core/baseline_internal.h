@@ -1,0 +1,253 @@
+/*
+ * baseline_internal.h
+ *	  What the files of the baseline share: arithmetic, forecast, finding.
+ *
+ * No libm: log2 and exp2 are polynomials here, so that a score is the same
+ * bits wherever doubles are IEEE 754.
+ */
+#ifndef BILLADJ_CORE_BASELINE_INTERNAL_H
+#define BILLADJ_CORE_BASELINE_INTERNAL_H
+
+#include <string.h>
+
+#include "core/baseline.h"
+
+#define BJ_SECOND INT64_C(1000000)
+#define BJ_HOUR (3600 * BJ_SECOND)
+#define BJ_DAY (24 * BJ_HOUR)
+
+/* what is looked at; each has a tail */
+enum
+{
+	CH_RESIDUAL,				/* against the best forecast */
+	CH_SHORT,					/* the same, smoothed over some rows */
+	CH_SEASONAL,				/* against the seasonal forecast, smoothed */
+	CH_Z,						/* in units of the present scale */
+	CH_SHORTFALL,				/* below the slow level */
+	CH_UP,						/* log ratio to the seasonal forecast */
+	CH_DOWN,
+	CH_RATIO,					/* the same, smoothed */
+	CH_PATTERN,					/* mean size of z */
+	CH_DAY,						/* a day's sum against the forecast's */
+	CH_DRIFT,					/* week against four weeks */
+	CH_SIZE,					/* of values above zero, on sparse streams */
+	CH_RUN,						/* equal values in a row */
+	CH_GAP						/* silence before the row */
+};
+
+/* not channels with a tail */
+#define CH_CUSUM BJ_CHANNELS
+#define CH_ZONE (BJ_CHANNELS + 1)
+#define CH_CADENCE (BJ_CHANNELS + 2)
+
+/* flags of a baseline */
+#define BJ_FLAG_MODE 3u			/* a BjMode */
+#define BJ_FLAG_INCIDENT 4u
+#define BJ_FLAG_GAP 8u
+#define BJ_FLAG_PRICE 16u
+#define BJ_FLAG_READING 32u		/* last_value is a meter reading */
+#define BJ_FLAG_EXPONENT 64u	/* exponent is chosen */
+#define BJ_FLAG_BUCKET 128u		/* bucket_at is set */
+#define BJ_FLAGS_KNOWN 255u
+
+/* what an observation is */
+typedef enum BjMode
+{
+	BJ_MODE_YOUNG = 0,			/* not decided: each row */
+	BJ_MODE_ROWS,				/* each row */
+	BJ_MODE_HOURS,				/* the hour's sum */
+	BJ_MODE_DAYS				/* the day's */
+} BjMode;
+
+static inline BjMode
+mode_of(const BjBaseline *b)
+{
+	return (BjMode) (b->flags & BJ_FLAG_MODE);
+}
+
+static inline double
+clip(double x, double least, double most)
+{
+	return x < least ? least : x > most ? most : x;
+}
+
+static inline double
+size_of(double x)
+{
+	return x < 0 ? -x : x;
+}
+
+/* Two to the n, for n within the exponents of a normal double. */
+static inline double
+power_of_two(int n)
+{
+	uint64_t	bits = (uint64_t) (n + 1023) << 52;
+	double		x;
+
+	memcpy(&x, &bits, sizeof(x));
+	return x;
+}
+
+/* The exponent of x > 0: the largest n with 2^n <= x. */
+static inline int
+exponent_of(double x)
+{
+	uint64_t	bits;
+
+	memcpy(&bits, &x, sizeof(bits));
+	return (int) (bits >> 52) - 1023;
+}
+
+/*
+ * log2 of a normal x > 0; error below 1e-6.  atanh series about the middle of
+ * the octave: log2(m) = 2/ln 2 * (s + s^3/3 + ...), s = (m - c) / (m + c).
+ */
+static inline double
+log2_of(double x)
+{
+	uint64_t	bits;
+	double		m,
+				s,
+				s2;
+	int			e;
+
+	memcpy(&bits, &x, sizeof(bits));
+	e = (int) (bits >> 52) - 1023;
+	bits = (bits & UINT64_C(0xFFFFFFFFFFFFF)) | UINT64_C(0x3FF0000000000000);
+	memcpy(&m, &bits, sizeof(m));
+	s = (m - 1.4142135623730951) / (m + 1.4142135623730951);
+	s2 = s * s;
+	return e + 0.5 + s * (2.8853900817779268 + s2 * (0.96179669392597556 +
+													 s2 * (0.57707801635558535 +
+														   s2 * 0.41219858311113239)));
+}
+
+/* 2^y, clipped to y within -1000..1000; relative error below 1e-7. */
+static inline double
+exp2_of(double y)
+{
+	double		f;
+	int			n;
+
+	y = clip(y, -1000, 1000);
+	n = (int) y;
+	if (n > y)
+		n--;
+	f = y - n - 0.5;
+	/* 2^f for |f| <= 1/2, times the square root of two */
+	f = 1.4142135623730951 * (1 + f * (0.69314718055994531 + f * (0.24022650695910072 + f * (0.055504108664821580 + f * (0.0096181291076284772 + f * (0.0013333558146428443 + f * 0.00015403530393381608))))));
+	return power_of_two(n) * f;
+}
+
+/* To a float of the state: tiny ones are zero, before they are denormal. */
+static inline float
+keep(double x)
+{
+	if (size_of(x) < 1e-20)
+		return 0;
+	return (float) clip(x, -1e30, 1e30);
+}
+
+/* The mean that moves at a rate, faster while it is young. */
+static inline void
+follow(float *mean, double x, double rate, uint32_t n)
+{
+	double		young = 1.0 / ((double) n + 1);
+
+	*mean = keep(*mean + (rate > young ? rate : young) * (x - *mean));
+}
+
+/* Half hour of the day, hour of the week: 0-based. */
+static inline int
+slot_of(int64_t at, int64_t width, int slots)
+{
+	int64_t		n = at / width - (at % width < 0);
+	int64_t		slot = n % slots;
+
+	return (int) (slot < 0 ? slot + slots : slot);
+}
+
+/* What is expected of an observation. */
+typedef struct Forecast
+{
+	double		each[4];		/* fast, slow, day, week */
+	double		best;			/* weighted by how well each did */
+	double		seasonal;		/* without fast: does not follow a fault */
+	double		sigma;			/* of the residual */
+	double		level;			/* size that a change is material against */
+} Forecast;
+
+/* One observation, judged. */
+typedef struct Finding
+{
+	int64_t		at;
+	double		x;
+	double		gap;			/* seconds since the observation before */
+	Forecast	forecast;
+	double		residual;
+	double		seasonal;
+	double		z;
+	double		ratio;			/* log2 */
+	float		smooth[6];		/* what the smoothed fields become */
+	float		cusum[2];
+	double		magnitude[BJ_CHANNELS];
+	double		rarity[BJ_CHANNELS + 3];	/* decades; 0: mute */
+	uint32_t	run;			/* equal values in a row, with this one */
+	uint32_t	seen;			/* a bit for each channel with a magnitude */
+	double		decades;		/* of the whole */
+	int			channel;		/* the best */
+	double		silence;		/* decades of the gap before it */
+	int			lag;			/* of a zone shift */
+} Finding;
+
+enum
+{
+	SMOOTH_SHORT,
+	SMOOTH_SEASONAL,
+	SMOOTH_RATIO,
+	SMOOTH_PATTERN,
+	SMOOTH_DAY_SUM,
+	SMOOTH_DAY_EXPECTED
+};
+
+/* baseline_levels.c */
+extern void bj_levels_forecast(const BjBaseline *b, int64_t at, Forecast *forecast);
+extern void bj_levels_learn(BjBaseline *b, const Finding *f);
+extern void bj_levels_follow(BjBaseline *b, const Finding *f);
+extern void bj_levels_reset(BjBaseline *b);
+extern double bj_slot_value(int16_t slot);
+extern int16_t bj_slot_of(double x);
+
+/* baseline_rarity.c */
+extern double bj_tail_rarity(const BjTail *tail, double magnitude, uint32_t n);
+extern double bj_tail_weight(const BjTail *tail, double magnitude);
+extern void bj_tail_add(BjTail *tail, double magnitude, int weight);
+extern void bj_tail_halve(BjTail *tail);
+extern double bj_tail_quantile(const BjTail *tail, double share, uint32_t n);
+
+/* baseline_channels.c */
+extern void bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at,
+					 double x, double gap, Finding *f);
+extern void bj_learn(BjBaseline *b, const Finding *f);
+
+/* baseline_state.c */
+extern size_t bj_layout_size(void);
+
+/* baseline_cadence.c */
+extern bool bj_cadence_observe(BjBaseline *b, double seconds);
+extern double bj_cadence_limit(const BjBaseline *b);
+extern double bj_cadence_decades(const BjBaseline *b, double seconds);
+
+/* incident.c */
+extern double bj_calibrated(double decades);
+extern void bj_incident_step(BjStream *stream, const BjDetect *detect,
+							 const Finding *f, double decades,
+							 BjJudgement *judgement);
+
+/* baseline_rules.c */
+extern bool bj_rules_observe(BjBaseline *b, const BjDetect *detect,
+							 const BjRow *row, BjJudgement *judgement);
+extern void bj_rules_price(BjBaseline *b, const BjDetect *detect,
+						   const BjRow *row, BjJudgement *judgement);
+
+#endif							/* BILLADJ_CORE_BASELINE_INTERNAL_H */

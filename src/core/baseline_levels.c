@@ -1,0 +1,216 @@
+/*
+ * baseline_levels.c
+ *	  What is usual: levels, the day, the week, and how far off they are.
+ *
+ * Four forecasts compete: a fast and a slow level, the half hour of the day,
+ * the hour of the week.  Each counts by how small its errors have been, so
+ * that a stream without a daily pattern is not forecast by one.
+ */
+#include "core/baseline_internal.h"
+
+#define FAST_RATE 0.2
+#define SLOW_RATE 0.01
+#define SLOT_RATE 0.1
+#define SCALE_RATE 0.01
+#define ERROR_RATE 0.02
+#define CLIP 4.0				/* sigmas that are learned at most */
+#define SLOW_CLIP 4.0
+
+/* A slot is a sign and log2 in 1/400 octave, about 1: 2^-40 to 2^40. */
+#define SLOT_STEPS 400
+#define SLOT_ONE 16384
+
+double
+bj_slot_value(int16_t slot)
+{
+	double		octaves;
+
+	if (slot == 0)
+		return 0;
+	octaves = (double) ((slot < 0 ? -(int32_t) slot : slot) - SLOT_ONE) / SLOT_STEPS;
+	return slot < 0 ? -exp2_of(octaves) : exp2_of(octaves);
+}
+
+int16_t
+bj_slot_of(double x)
+{
+	double		size = size_of(x);
+	int			code;
+
+	if (size < 1e-12)
+		return 0;
+	code = (int) (log2_of(size) * SLOT_STEPS + SLOT_ONE + 0.5);
+	code = code < 1 ? 1 : code > INT16_MAX ? INT16_MAX : code;
+	return (int16_t) (x < 0 ? -code : code);
+}
+
+static int
+visits_of(const BjBaseline *b, int slot)
+{
+	return (b->visits[slot / 2] >> (slot % 2 * 4)) & 15;
+}
+
+static void
+visit(BjBaseline *b, int slot)
+{
+	if (visits_of(b, slot) < 15)
+		b->visits[slot / 2] = (uint8_t) (b->visits[slot / 2] + (1 << (slot % 2 * 4)));
+}
+
+/* A slot's value, or for want of visits what is known without it. */
+static double
+shrunk(int16_t slot, int visits, double otherwise)
+{
+	if (visits >= 3)
+		return bj_slot_value(slot);
+	if (visits == 0)
+		return otherwise;
+	return (visits * bj_slot_value(slot) + (3 - visits) * otherwise) / 3;
+}
+
+void
+bj_levels_forecast(const BjBaseline *b, int64_t at, Forecast *forecast)
+{
+	int			day = slot_of(at, BJ_HOUR / 2, 48);
+	int			week = slot_of(at, BJ_HOUR, 168);
+	double		least = b->errors[0];
+	double		sum = 0,
+				weights = 0,
+				seasonal_sum = 0,
+				seasonal_weights = 0;
+
+	forecast->each[0] = b->fast;
+	forecast->each[1] = b->slow;
+	forecast->each[2] = shrunk(b->day[day], visits_of(b, day), b->slow);
+	forecast->each[3] = shrunk(b->week[week], visits_of(b, 48 + week), forecast->each[2]);
+	for (int i = 1; i < 4; i++)
+		if (b->errors[i] < least)
+			least = b->errors[i];
+	least += 1e-9;
+	for (int i = 0; i < 4; i++)
+	{
+		/* exp(-x / 2) */
+		double		weight = exp2_of(-0.72134752 * clip((b->errors[i] - least) / least, 0, 60));
+
+		sum += weight * forecast->each[i];
+		weights += weight;
+		if (i == 0)
+			continue;
+		if (i == 1)
+			weight *= 0.05;
+		weight += 1e-9;
+		seasonal_sum += weight * forecast->each[i];
+		seasonal_weights += weight;
+	}
+	forecast->best = sum / weights;
+	forecast->seasonal = seasonal_sum / seasonal_weights;
+	forecast->sigma = 1.25 * b->scale + 0.001 * size_of(b->slow) + 1e-9;
+	forecast->level = size_of(forecast->seasonal);
+	if (size_of(b->slow) > forecast->level)
+		forecast->level = size_of(b->slow);
+}
+
+static void
+learn_slot(int16_t *slot, double x, int visits)
+{
+	double		rate = 1.0 / (visits + 1);
+	double		old = visits > 0 ? bj_slot_value(*slot) : x;
+
+	*slot = bj_slot_of(old + (rate > SLOT_RATE ? rate : SLOT_RATE) * (x - old));
+}
+
+/*
+ * The first values set the levels outright; after that a step is clipped, so
+ * that one absurd row moves nothing much.
+ */
+static void
+learn_levels(BjBaseline *b, const Finding *f, double learned)
+{
+	uint32_t	n = b->observations;
+	double		step = f->x - b->slow;
+	double		limit = SLOW_CLIP * (1.25 * b->slow_scale + 0.001 * size_of(b->slow)) + 1e-9;
+	double		days = f->gap / 86400;
+
+	if (n == 0)
+	{
+		b->fast = b->slow = b->weekly = b->monthly = keep(f->x);
+		return;
+	}
+	follow(&b->fast, f->x, FAST_RATE, n);
+	follow(&b->slow_scale, size_of(clip(step, -limit * 2, limit * 2)), SCALE_RATE, n < 3 ? n : n - 2);
+	if (n < 10)
+		limit = size_of(step);
+	follow(&b->slow, b->slow + clip(step, -limit, limit), SLOW_RATE, n);
+	follow(&b->weekly, learned, days / (days + 7), n);
+	follow(&b->monthly, learned, days / (days + 28), n);
+}
+
+void
+bj_levels_learn(BjBaseline *b, const Finding *f)
+{
+	const Forecast *forecast = &f->forecast;
+	uint32_t	n = b->observations;
+	double		limit = CLIP * forecast->sigma;
+	double		learned = f->x;
+	int			day = slot_of(f->at, BJ_HOUR / 2, 48);
+	int			week = slot_of(f->at, BJ_HOUR, 168);
+
+	if (n >= 10)
+		learned = forecast->best + clip(f->residual, -limit, limit);
+	if (n > 0)
+	{
+		double		young = n < 10 ? 1e9 : 1;
+
+		for (int i = 0; i < 4; i++)
+			follow(&b->errors[i], clip(size_of(f->x - forecast->each[i]), 0, 2 * limit * young), ERROR_RATE, n - 1);
+		follow(&b->scale, clip(size_of(f->residual), 0, limit * young), SCALE_RATE, n - 1);
+		follow(&b->log_scale, clip(size_of(f->ratio), 0, n < 10 ? 4 : 6 * (b->log_scale + 0.02)), SCALE_RATE, n - 1);
+	}
+	learn_levels(b, f, learned);
+	learn_slot(&b->day[day], learned, visits_of(b, day));
+	visit(b, day);
+	learn_slot(&b->week[week], learned, visits_of(b, 48 + week));
+	visit(b, 48 + week);
+	follow(&b->zeros, f->x == 0, SCALE_RATE, n);
+	if (f->x != 0)
+		follow(&b->abs_level, size_of(learned), SLOW_RATE, b->nonzero);
+	if (f->x > 0)
+	{
+		follow(&b->size_mean, log2_of(f->x), 0.02, b->nonzero);
+		if (b->nonzero < UINT16_MAX)
+			b->nonzero++;
+	}
+	b->signs = b->signs << 1 | (f->residual > 0);
+	bj_levels_follow(b, f);
+	if (b->observations < UINT32_MAX)
+		b->observations++;
+}
+
+/* What moves also where nothing is learned: smoothed values and clocks. */
+void
+bj_levels_follow(BjBaseline *b, const Finding *f)
+{
+	b->short_residual = f->smooth[SMOOTH_SHORT];
+	b->seasonal_residual = f->smooth[SMOOTH_SEASONAL];
+	b->smooth_ratio = f->smooth[SMOOTH_RATIO];
+	b->pattern = f->smooth[SMOOTH_PATTERN];
+	b->day_sum = f->smooth[SMOOTH_DAY_SUM];
+	b->day_expected = f->smooth[SMOOTH_DAY_EXPECTED];
+	b->cusum[0] = f->cusum[0];
+	b->cusum[1] = f->cusum[1];
+	b->observed_at = f->at;
+	b->run = f->run;
+	b->run_value = f->x;
+}
+
+/* Forgets the levels, which were of observations of another kind. */
+void
+bj_levels_reset(BjBaseline *b)
+{
+	uint32_t	flags = b->flags;
+	int32_t		exponent = b->exponent;
+
+	memset(&b->observed_at, 0, sizeof(*b) - offsetof(BjBaseline, observed_at));
+	b->flags = flags;
+	b->exponent = exponent;
+}

@@ -1,0 +1,160 @@
+/*
+ * baseline_rarity.c
+ *	  How rare a magnitude is in its channel: one currency for all channels.
+ *
+ * A histogram of logarithms is robust by itself: one absurd value is one
+ * count.  Beyond the largest magnitude seen, the chance falls with the square
+ * of the distance, as with a heavy tail.
+ */
+#include "core/baseline_internal.h"
+
+#define BINS_PER_OCTAVE 3
+#define COUNT 4					/* an observation's weight in a bin */
+#define HALVING 6000			/* observations in which weights halve */
+#define UNSEEN_WEIGHT 0.4		/* observations */
+#define UNSEEN_SLOPE 2.0
+#define UNSEEN_OCTAVES 6.0
+#define CREDIT 0.6				/* of history */
+#define CREDIT_AT 4000.0		/* observations */
+#define LOG10_2 0.30102999566398120
+
+static int
+bin_of(double magnitude)
+{
+	double		bin = clip(magnitude, -300, 300) * BINS_PER_OCTAVE;
+	int			n = (int) bin;
+
+	return n > bin ? n - 1 : n;
+}
+
+/* Observations at or above a magnitude, linear inside the bin. */
+double
+bj_tail_weight(const BjTail *tail, double magnitude)
+{
+	int			bin = bin_of(magnitude);
+	int			at = BJ_BINS - 1 - (tail->top - bin);
+	double		within = magnitude * BINS_PER_OCTAVE - bin;
+	int			above = 0;
+	double		part;
+
+	if (at >= BJ_BINS)
+		return 0;
+	if (at < 0)
+	{
+		at = 0;
+		within = 0;
+	}
+	for (int i = at + 1; i < BJ_BINS; i++)
+		above += tail->bins[i];
+	part = tail->bins[at] * (1 - within);
+	return (above + part) / COUNT;
+}
+
+/* Decades; 0 when the tail is empty. */
+double
+bj_tail_rarity(const BjTail *tail, double magnitude, uint32_t n)
+{
+	double		beyond = magnitude - tail->largest;
+	double		unseen = UNSEEN_WEIGHT;
+	double		credit = CREDIT * log2_of(n / UNSEEN_WEIGHT + 1) +
+		(1 - CREDIT) * log2_of(CREDIT_AT / UNSEEN_WEIGHT + 1);
+
+	if (beyond > 0)
+		unseen *= exp2_of(-UNSEEN_SLOPE * clip(beyond, 0, UNSEEN_OCTAVES));
+	return LOG10_2 * (credit + log2_of(UNSEEN_WEIGHT) -
+					  log2_of(bj_tail_weight(tail, magnitude) + unseen));
+}
+
+/* The bins move so that the last is the one of this magnitude. */
+static void
+align(BjTail *tail, int top)
+{
+	int			by = top - tail->top;
+
+	if (by >= BJ_BINS || by <= -BJ_BINS)
+		memset(tail->bins, 0, sizeof(tail->bins));
+	else if (by > 0)
+	{
+		memmove(tail->bins, tail->bins + by, (size_t) (BJ_BINS - by));
+		memset(tail->bins + BJ_BINS - by, 0, (size_t) by);
+	}
+	else if (by < 0)
+	{
+		/* what was in the bins that fall off the end is as large as any now */
+		int			lost = 0;
+
+		for (int i = BJ_BINS + by; i < BJ_BINS; i++)
+			lost += tail->bins[i];
+		memmove(tail->bins - by, tail->bins, (size_t) (BJ_BINS + by));
+		memset(tail->bins, 0, (size_t) -by);
+		lost += tail->bins[BJ_BINS - 1];
+		tail->bins[BJ_BINS - 1] = (uint8_t) (lost > UINT8_MAX ? UINT8_MAX : lost);
+	}
+	tail->top = (int16_t) top;
+}
+
+static bool
+is_empty(const BjTail *tail)
+{
+	for (int i = 0; i < BJ_BINS; i++)
+		if (tail->bins[i] != 0)
+			return false;
+	return true;
+}
+
+/* weight: COUNT for one observation. */
+void
+bj_tail_add(BjTail *tail, double magnitude, int weight)
+{
+	int			bin = bin_of(magnitude);
+	int			at;
+	int			sum;
+
+	if (tail->top == 0 && tail->largest == 0 && is_empty(tail))
+	{
+		tail->top = (int16_t) bin;
+		tail->largest = (float) magnitude;
+	}
+	else if (magnitude > tail->largest)
+	{
+		if (bin > tail->top)
+			align(tail, bin);
+		tail->largest = (float) magnitude;
+	}
+	else
+		tail->largest = (float) (tail->largest - 1.0 / HALVING * weight / COUNT);
+	if (bin_of(tail->largest) < tail->top)
+		align(tail, bin_of(tail->largest));
+
+	at = BJ_BINS - 1 - (tail->top - bin);
+	if (at < 0)
+		return;
+	sum = tail->bins[at] + weight;
+	tail->bins[at] = (uint8_t) (sum > UINT8_MAX ? UINT8_MAX : sum);
+}
+
+void
+bj_tail_halve(BjTail *tail)
+{
+	for (int i = 0; i < BJ_BINS; i++)
+		tail->bins[i] /= 2;
+}
+
+/* The magnitude that this share of n observations is at or above. */
+double
+bj_tail_quantile(const BjTail *tail, double share, uint32_t n)
+{
+	double		wanted = share * (n < HALVING ? n : HALVING) * COUNT;
+	double		above = 0;
+
+	if (wanted < 1)
+		return tail->largest;
+	for (int i = BJ_BINS - 1; i >= 0; i--)
+	{
+		if (above + tail->bins[i] >= wanted)
+			return (tail->top - (BJ_BINS - 1 - i) +
+					1 - (wanted - above) / tail->bins[i]) / BINS_PER_OCTAVE;
+		above += tail->bins[i];
+	}
+	return (double) (tail->top - BJ_BINS + 1) / BINS_PER_OCTAVE;
+}

@@ -1,0 +1,199 @@
+/*
+ * baseline_rules.c
+ *	  What a single row can do wrong, before any statistics.
+ *
+ * These need no warm-up.  A rule that speaks of a row which repeats or is too
+ * late says also that the row is not learned.
+ */
+#include "core/baseline_internal.h"
+
+#define RARE 0.02				/* a rule is quiet where more rows break it */
+
+static double
+rule_score(BjReason reason)
+{
+	switch (reason)
+	{
+		case BJ_REASON_INVALID:
+			return 1;
+		case BJ_REASON_DUPLICATE:
+		case BJ_REASON_NEGATIVE:
+		case BJ_REASON_FUTURE:
+		case BJ_REASON_RESET:
+			return 0.9;
+		default:
+			return 0.8;
+	}
+}
+
+static void
+say(BjJudgement *judgement, BjReason reason, const BjRow *row)
+{
+	double		score = rule_score(reason);
+
+	judgement->rules |= 1u << reason;
+	if (judgement->score >= score)
+		return;
+	judgement->score = score;
+	judgement->decades = bj_decades_of_score(score);
+	judgement->reason = reason;
+	judgement->family = BJ_FAMILY_ROW;
+	judgement->observed = row->quantity;
+	judgement->since = row->at;
+}
+
+/* 16 bits of (time, quantity, dimensions), never 0. */
+static uint16_t
+fingerprint_of(const BjRow *row)
+{
+	uint64_t	hash = (uint64_t) row->at * UINT64_C(0x9E3779B97F4A7C15);
+	uint64_t	bits;
+
+	memcpy(&bits, &row->quantity, sizeof(bits));
+	hash = (hash ^ (hash >> 29) ^ bits) * UINT64_C(0xBF58476D1CE4E5B9);
+	hash = (hash ^ (hash >> 32) ^ row->dimensions) * UINT64_C(0x94D049BB133111EB);
+	hash >>= 48;
+	return (uint16_t) (hash == 0 ? 1 : hash);
+}
+
+static bool
+is_known(const BjBaseline *b, uint16_t fingerprint)
+{
+	for (int i = 0; i < BJ_FINGERPRINTS; i++)
+		if (b->fingerprints[i] == fingerprint)
+			return true;
+	return false;
+}
+
+/* Days after the first row, for "once a day". */
+static uint16_t
+day_of(const BjBaseline *b, int64_t at)
+{
+	int64_t		day = (at - b->first_at) / BJ_DAY + 1;
+
+	return (uint16_t) (day < 1 ? 1 : day > UINT16_MAX ? UINT16_MAX : day);
+}
+
+/* How far behind the newest a row may be. */
+static int64_t
+late_after(const BjBaseline *b)
+{
+	double		seconds = 900;
+
+	if (b->spacings >= 5 && 1.5 * exp2_of(b->spacing) > seconds)
+		seconds = 1.5 * exp2_of(b->spacing);
+	return (int64_t) (clip(seconds, 0, 86400 * 40.0) * BJ_SECOND);
+}
+
+static bool
+is_finite(double x)
+{
+	return x - x == 0;
+}
+
+/* True when the row goes on to be observed. */
+bool
+bj_rules_observe(BjBaseline *b, const BjDetect *detect, const BjRow *row,
+				 BjJudgement *judgement)
+{
+	uint16_t	fingerprint;
+	uint16_t	today;
+
+	if (!is_finite(row->quantity))
+	{
+		say(judgement, BJ_REASON_INVALID, row);
+		return false;
+	}
+	if (detect->use_bounds && row->at > detect->latest)
+	{
+		say(judgement, BJ_REASON_FUTURE, row);
+		return false;
+	}
+	if (detect->use_bounds && row->at < detect->earliest)
+	{
+		say(judgement, BJ_REASON_TOO_OLD, row);
+		return false;
+	}
+	if (b->rows == 0)
+		b->first_at = b->last_at = row->at;
+	fingerprint = fingerprint_of(row);
+	today = day_of(b, b->last_at);
+	if (b->rows > 0 && row->at <= b->last_at && is_known(b, fingerprint))
+	{
+		if (b->duplicates < UINT16_MAX && b->duplicate_day != today)
+			b->duplicates++;
+		if (detect->rules && b->duplicate_day != today &&
+			b->duplicates <= 3 + RARE * b->rows)
+			say(judgement, BJ_REASON_DUPLICATE, row);
+		b->duplicate_day = today;
+		return false;
+	}
+	b->fingerprints[b->fingerprint_at] = fingerprint;
+	b->fingerprint_at = (uint16_t) ((b->fingerprint_at + 1) % BJ_FINGERPRINTS);
+	if (row->at < b->last_at - late_after(b))
+	{
+		if (detect->rules && b->late_day != today)
+			say(judgement, BJ_REASON_LATE, row);
+		b->late_day = today;
+		return false;
+	}
+	if (row->quantity < 0 && !detect->cumulative)
+	{
+		if (detect->rules && b->rows >= 5 && b->negatives < 1 + RARE * b->rows)
+			say(judgement, BJ_REASON_NEGATIVE, row);
+		if (b->negatives < UINT32_MAX)
+			b->negatives++;
+	}
+	return true;
+}
+
+/*
+ * The unit price against its usual value.  A change of price is told once; it
+ * is what is usual when it has held for as many rows as make a habit.
+ */
+#define PRICE_HABIT 200
+
+void
+bj_rules_price(BjBaseline *b, const BjDetect *detect, const BjRow *row,
+			   BjJudgement *judgement)
+{
+	double		off;
+	double		price;
+
+	if (!row->has_price || !is_finite(row->unit_price) || row->unit_price < 1e-300)
+		return;
+	price = log2_of(row->unit_price);
+	if (b->price_rows == 0)
+	{
+		b->price = (float) price;
+		b->price_rows = 1;
+		return;
+	}
+	judgement->price_expected = exp2_of(b->price);
+	off = price - b->price;
+	if (size_of(off) <= 1.4427 * detect->price_tolerance)
+	{
+		if (b->flags & BJ_FLAG_PRICE)
+			judgement->price_closed = true;
+		b->flags &= ~BJ_FLAG_PRICE;
+		b->price_run = 0;
+		if (b->price_rows < UINT16_MAX)
+			b->price_rows++;
+		follow(&b->price, price, 0.1, b->price_rows);
+		return;
+	}
+	b->price_run++;
+	if (b->price_rows >= 5 && b->price_run >= 2 && (b->flags & BJ_FLAG_PRICE) == 0)
+	{
+		b->flags |= BJ_FLAG_PRICE;
+		judgement->price_opened = !detect->learn_only;
+	}
+	if (b->price_rows < 5 || b->price_run >= PRICE_HABIT)
+	{
+		b->price = (float) price;
+		b->price_rows = 1;
+		b->price_run = 0;
+		judgement->price_closed = (b->flags & BJ_FLAG_PRICE) != 0;
+		b->flags &= ~BJ_FLAG_PRICE;
+	}
+}

@@ -1,0 +1,174 @@
+/*
+ * incident.c
+ *	  From scores to incidents: one alert for what belongs together, and two
+ *	  hypotheses about what it is.
+ *
+ * A fault that is learned as usual is not found when it comes again; one that
+ * is never learned alarms for ever.  So an incident keeps the baseline from
+ * before it (trusted, which learns nothing) beside the one that goes on
+ * learning (the candidate), and time decides which of them was right.
+ */
+#include "core/baseline_internal.h"
+
+#define ESCALATION 1.0			/* decades more than were told */
+#define ABNORMAL 1.0			/* decades below the threshold that are still
+								 * abnormal */
+
+/*
+ * From decades as the tails give them to decades that mean what they say: 3
+ * happens once in 1,000 usual observations.  The best of many channels is rare
+ * more often than one; fitted on streams without faults.
+ */
+double
+bj_calibrated(double decades)
+{
+	return decades;
+}
+
+double
+bj_score_of_decades(double decades)
+{
+	return decades <= 0 ? 0 : 1 - exp2_of(-decades / 3);
+}
+
+double
+bj_decades_of_score(double score)
+{
+	if (score <= 0)
+		return 0;
+	return score >= 0.9999999 ? 70 : -3 * log2_of(1 - score);
+}
+
+/* Time after the last abnormal row that belongs to the incident. */
+static int64_t
+quiet_after(const BjStream *stream, const BjDetect *detect)
+{
+	double		spacing = exp2_of(stream->baseline.spacing);
+	BjMode		mode = mode_of(&stream->baseline);
+	double		hours = detect->passed_hours;
+
+	if (mode == BJ_MODE_DAYS || (mode != BJ_MODE_HOURS && spacing > 6 * 3600))
+		hours *= 3;
+	return (int64_t) (hours * 3600) * BJ_SECOND;
+}
+
+static void
+note_peak(BjIncident *incident, const Finding *f, double decades)
+{
+	if (decades <= incident->peak)
+		return;
+	incident->peak = decades;
+	incident->channel = f->channel;
+	incident->peak_magnitude = f->channel < BJ_CHANNELS ? f->magnitude[f->channel] : 0;
+	incident->peak_observed = f->x;
+	incident->peak_expected = f->forecast.seasonal;
+}
+
+static void
+open_incident(BjStream *stream, const Finding *f, double decades)
+{
+	BjIncident *incident = &stream->incident;
+
+	memset(incident, 0, sizeof(*incident));
+	incident->open = true;
+	incident->opened_at = f->at;
+	incident->last_abnormal_at = f->at;
+	incident->notified = decades;
+	incident->rows = 1;
+	incident->trusted = stream->baseline;
+	bj_levels_follow(&incident->trusted, f);
+	note_peak(incident, f, decades);
+	stream->baseline.flags |= BJ_FLAG_INCIDENT;
+}
+
+/* What was usual before the incident is usual again; clocks go on. */
+static void
+restore(BjStream *stream)
+{
+	BjBaseline *b = &stream->baseline;
+	BjIncident *incident = &stream->incident;
+	BjBaseline *trusted = &incident->trusted;
+
+	memcpy(trusted, b, offsetof(BjBaseline, observed_at));
+	trusted->alert_at = b->alert_at;
+	trusted->alert_decades = b->alert_decades;
+	trusted->signs = b->signs;
+	if (incident->channel < BJ_CHANNELS)
+		bj_tail_add(&trusted->tails[incident->channel], incident->peak_magnitude, 4);
+	*b = *trusted;
+}
+
+static void
+close_incident(BjStream *stream)
+{
+	stream->incident.open = false;
+	stream->baseline.flags &= ~BJ_FLAG_INCIDENT;
+}
+
+/*
+ * The row as the candidate judged it, before it is learned.  decades: after
+ * calibration and the onset's cap.
+ */
+void
+bj_incident_step(BjStream *stream, const BjDetect *detect, const Finding *f,
+				 double decades, BjJudgement *judgement)
+{
+	BjIncident *incident = &stream->incident;
+	double		threshold = bj_decades_of_score(detect->threshold);
+	Finding		trusted;
+
+	if (!incident->open)
+	{
+		if (decades < threshold || detect->learn_only)
+			return;
+		open_incident(stream, f, decades);
+		judgement->opened = true;
+		judgement->abnormal = true;
+		return;
+	}
+
+	bj_judge(&incident->trusted, detect, f->at, f->x, f->gap, &trusted);
+	bj_levels_follow(&incident->trusted, &trusted);
+	if (bj_calibrated(trusted.decades) >= threshold - ABNORMAL)
+	{
+		incident->last_abnormal_at = f->at;
+		incident->rows++;
+		judgement->abnormal = true;
+	}
+	if (decades >= threshold && decades >= incident->notified + ESCALATION)
+	{
+		incident->notified = decades;
+		judgement->escalated = true;
+	}
+	note_peak(incident, f, decades);
+
+	if (f->at - incident->last_abnormal_at >= quiet_after(stream, detect))
+	{
+		restore(stream);
+		close_incident(stream);
+		judgement->closed = BJ_OUTCOME_PASSED;
+	}
+	else if (f->at - incident->opened_at >= (int64_t) (detect->new_normal_days * 86400) * BJ_SECOND)
+	{
+		close_incident(stream);
+		judgement->closed = BJ_OUTCOME_NEW_NORMAL;
+	}
+}
+
+void
+bj_stream_judge(BjStream *stream, BjVerdict verdict)
+{
+	BjIncident *incident = &stream->incident;
+
+	if (!incident->open || verdict == BJ_VERDICT_UNSURE)
+		return;
+	if (verdict == BJ_VERDICT_EXPECTED)
+	{
+		if (incident->channel < BJ_CHANNELS)
+			bj_tail_add(&stream->baseline.tails[incident->channel],
+						incident->peak_magnitude, 4);
+	}
+	else
+		restore(stream);
+	close_incident(stream);
+}
