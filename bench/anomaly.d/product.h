@@ -1,0 +1,34 @@
+/*
+ * product.h
+ *	  The product's detector, run over an invented world.
+ */
+#ifndef ANOMALY_PRODUCT_H
+#define ANOMALY_PRODUCT_H
+
+#include "methods.h"
+
+/* A group of meters that are compared: kind and segment. */
+#define PEER_GROUPS (KINDS * 3)
+
+typedef struct Product Product;
+
+/*
+ * Learns the peer groups from the first four weeks of streams that are there
+ * from the start; nothing later is looked at.
+ */
+extern Product *product_make(void);
+extern void product_learn_peers(Product *product, const World *world,
+								int stream, const Rows *rows);
+extern void product_finish_peers(Product *product);
+
+/*
+ * Runs the detector with this threshold and adds what it would alert of.
+ * Reasons are the product's own; see product_reason().
+ */
+extern void product_run(Product *product, const World *world, int stream,
+						const Rows *rows, double threshold, Hits *hits);
+
+extern const char *product_reason(int reason);
+extern double product_threshold(void);	/* that ships */
+
+#endif							/* ANOMALY_PRODUCT_H */
