@@ -23,7 +23,6 @@
 
 #define BUDGET 0.5
 #define STRICT_BUDGET 0.25
-#define THRESHOLDS 12
 
 /* FNV-1a over the fields of the rows, in order. */
 static uint64_t
@@ -49,66 +48,48 @@ typedef struct Tables
 	World		world;
 	Hits		simple[SIMPLE_METHODS];
 	Hits		rules;
-	Hits		product[THRESHOLDS];
-	double		thresholds[THRESHOLDS];
-	int			threshold_count;
+	Hits		product;
 	uint64_t	sum;
 	int64_t		rows;
 } Tables;
 
-static void
-run_product(Tables *t, Product *product, Rows *rows)
+static Outcome
+run_product(Tables *t, Product *product, Rows *rows, double threshold,
+			unsigned char *found)
 {
-	for (int i = 0; i < t->threshold_count; i++)
-		t->product[i].count = 0;
+	Outcome		outcome;
+
+	t->product.count = 0;
 	for (int s = 0; s < t->world.stream_count; s++)
 	{
 		world_write(&t->world, s, rows);
-		for (int i = 0; i < t->threshold_count; i++)
-			product_run(product, &t->world, s, rows, t->thresholds[i], &t->product[i]);
+		product_run(product, &t->world, s, rows, threshold, &t->product);
 	}
+	score_hits(&t->world, &t->product, NULL, threshold, true, &outcome, found);
+	return outcome;
 }
 
-/* The lowest of the thresholds tried that keeps the budget, or -1. */
-static int
-pick(const Tables *t, double budget)
+/*
+ * The lowest threshold that keeps the budget, to 0.004.  Each try is a run of
+ * its own, since what the detector learns depends on what it alerts of.
+ */
+static double
+sweep_product(Tables *t, Product *product, Rows *rows, double budget)
 {
-	int			best = -1;
+	double		lo = 0.5;
+	double		hi = 0.96;
 
-	for (int i = t->threshold_count - 1; i >= 0; i--)
+	while (hi - lo > 0.004)
 	{
-		Outcome		o;
+		double		mid = (lo + hi) / 2;
+		Outcome		o = run_product(t, product, rows, mid, NULL);
 
-		score_hits(&t->world, &t->product[i], NULL, t->thresholds[i], true, &o, NULL);
-		if (outcome_false_rate(&o) > budget)
-			break;
-		best = i;
+		if (outcome_false_rate(&o) <= budget)
+			hi = mid;
+		else
+			lo = mid;
 	}
-	return best;
-}
-
-/* Two rounds: a coarse grid over scores, then a fine one around the budgets. */
-static void
-sweep_product(Tables *t, Product *product, Rows *rows)
-{
-	int			loose;
-	int			strict;
-	double		from;
-	double		to;
-
-	t->threshold_count = 6;
-	for (int i = 0; i < 6; i++)
-		t->thresholds[i] = 0.5 + 0.07 * i;
-	run_product(t, product, rows);
-	loose = pick(t, BUDGET);
-	strict = pick(t, STRICT_BUDGET);
-	from = loose <= 0 ? 0.5 : t->thresholds[loose - 1];
-	to = strict < 0 ? 0.95 : t->thresholds[strict];
-	t->threshold_count = THRESHOLDS;
-	for (int i = 0; i < THRESHOLDS - 1; i++)
-		t->thresholds[i] = from + (to - from) * i / (THRESHOLDS - 2);
-	t->thresholds[THRESHOLDS - 1] = 0.97;
-	run_product(t, product, rows);
+	return hi;
 }
 
 static void
@@ -243,51 +224,79 @@ print_alerts(const World *world, const Hits *hits)
 }
 
 static void
-part_world(const char *name, uint64_t seed, bool listed)
+free_tables(Tables *t)
+{
+	free(t->product.hits);
+	for (int k = 0; k < SIMPLE_METHODS; k++)
+		free(t->simple[k].hits);
+	free(t->rules.hits);
+	world_free(&t->world);
+	memset(t, 0, sizeof(*t));
+}
+
+/* Writes every stream once: for the simple methods, and for the peer groups. */
+static void
+run_simple(Tables *t, Product *product, Rows *rows, bool compared)
+{
+	t->sum = UINT64_C(14695981039346656037);
+	for (int s = 0; s < t->world.stream_count; s++)
+	{
+		world_write(&t->world, s, rows);
+		t->sum = checksum(t->sum, rows);
+		t->rows += rows->count;
+		if (compared)
+			methods_run(&t->world, s, rows, t->simple, &t->rules);
+		product_learn_peers(product, &t->world, s, rows);
+	}
+	product_finish_peers(product);
+}
+
+static void
+print_world(const Tables *t, const char *name)
+{
+	int			all = 0;
+	unsigned char *counted = calloc(t->world.group_count + 1, 1);
+
+	for (int i = 0; i < t->world.fault_count; i++)
+	{
+		const Fault *f = &t->world.faults[i];
+
+		if (f->first_row >= 0 && (f->group < 0 || counted[f->group]++ == 0))
+			all++;
+	}
+	printf("\n## Invented usage, %s half\n\n", name);
+	printf("Seed %llu, %d accounts, %d streams, %d days, %lld rows, checksum %016llx.\n",
+		   (unsigned long long) t->world.seed, t->world.account_count,
+		   t->world.stream_count, t->world.days, (long long) t->rows,
+		   (unsigned long long) t->sum);
+	printf("Faults: %d, %.2f an account-month.\n\n", all,
+		   all / (t->world.account_count * t->world.days / 30.4375));
+	free(counted);
+}
+
+/* One half: the product at both budgets and as shipped, the simple methods. */
+static void
+part_world(const char *name, uint64_t seed, int accounts)
 {
 	static Tables t;
 	Rows		rows = {0};
 	Product    *product = product_make();
-	Outcome		outcomes[SIMPLE_METHODS + 2];
+	Outcome		outcomes[SIMPLE_METHODS + 1];
+	Outcome		o;
 	const char *names[SIMPLE_METHODS + 1];
 	clock_t		begun = clock();
-	int			loose;
-	int			strict;
-	int			all;
-	int			found;
-	unsigned char *which;
 
-	world_plan(&t.world, seed, ACCOUNTS, DAYS);
-	t.sum = UINT64_C(14695981039346656037);
-	for (int s = 0; s < t.world.stream_count; s++)
-	{
-		world_write(&t.world, s, &rows);
-		t.sum = checksum(t.sum, &rows);
-		t.rows += rows.count;
-		methods_run(&t.world, s, &rows, t.simple, &t.rules);
-		product_learn_peers(product, &t.world, s, &rows);
-	}
-	product_finish_peers(product);
-	sweep_product(&t, product, &rows);
-	loose = pick(&t, BUDGET);
-	strict = pick(&t, STRICT_BUDGET);
-	if (loose < 0 || strict < 0)
-		loose = strict = THRESHOLDS - 1;
-
-	printf("\n## Invented usage, %s half\n\n", name);
-	printf("Seed %llu, %d accounts, %d streams, %d days, %lld rows, checksum %016llx.\n",
-		   (unsigned long long) seed, ACCOUNTS, t.world.stream_count, DAYS,
-		   (long long) t.rows, (unsigned long long) t.sum);
-	score_hits(&t.world, &t.product[loose], NULL, t.thresholds[loose], true, &outcomes[0], NULL);
-	outcome_recall(&outcomes[0], ALL_CLASSES, &found, &all);
-	printf("Faults: %d in %.0f account-months, %.2f an account-month.\n\n", all,
-		   outcomes[0].months, all / outcomes[0].months);
+	world_plan(&t.world, seed, accounts, DAYS);
+	run_simple(&t, product, &rows, true);
+	print_world(&t, name);
 	print_head();
+	o = run_product(&t, product, &rows, product_threshold(), NULL);
+	print_line("billadj as shipped", &o);
+	o = run_product(&t, product, &rows, sweep_product(&t, product, &rows, STRICT_BUDGET), NULL);
+	print_line("billadj", &o);
+	outcomes[0] = run_product(&t, product, &rows, sweep_product(&t, product, &rows, BUDGET), NULL);
 	names[0] = "billadj";
 	print_line("billadj", &outcomes[0]);
-	score_hits(&t.world, &t.product[strict], NULL, t.thresholds[strict], true,
-			   &outcomes[SIMPLE_METHODS + 1], NULL);
-	print_line("billadj, strict", &outcomes[SIMPLE_METHODS + 1]);
 	for (int k = 0; k < SIMPLE_METHODS; k++)
 	{
 		double		threshold = score_threshold(&t.world, &t.simple[k], &t.rules, BUDGET);
@@ -298,26 +307,38 @@ part_world(const char *name, uint64_t seed, bool listed)
 	}
 	print_classes(outcomes, names, SIMPLE_METHODS + 1);
 	print_false(&outcomes[0], true);
-	if (listed)
-	{
-		for (int k = 0; k < SIMPLE_METHODS; k++)
-			print_false(&outcomes[k + 1], false);
-		which = calloc(t.world.fault_count, 1);
-		score_hits(&t.world, &t.product[loose], NULL, t.thresholds[loose], true, &outcomes[0], which);
-		print_missed(&t.world, which);
-		print_alerts(&t.world, &t.product[loose]);
-		free(which);
-	}
 	fprintf(stderr, "%s half: %.1f s\n", name, (double) (clock() - begun) / CLOCKS_PER_SEC);
-	for (int i = 0; i < THRESHOLDS; i++)
-		free(t.product[i].hits);
-	for (int k = 0; k < SIMPLE_METHODS; k++)
-		free(t.simple[k].hits);
-	free(t.rules.hits);
 	free(rows.rows);
 	free(product);
-	world_free(&t.world);
-	memset(&t, 0, sizeof(t));
+	free_tables(&t);
+}
+
+/* The product alone at one threshold, with every fault and alert. */
+static void
+part_listed(double threshold, int accounts)
+{
+	static Tables t;
+	Rows		rows = {0};
+	Product    *product = product_make();
+	Outcome		o;
+	const char *name = "billadj";
+	unsigned char *found;
+
+	world_plan(&t.world, DEVELOPMENT_SEED, accounts, DAYS);
+	found = calloc(t.world.fault_count, 1);
+	run_simple(&t, product, &rows, false);
+	print_world(&t, "development");
+	print_head();
+	o = run_product(&t, product, &rows, threshold, found);
+	print_line("billadj", &o);
+	print_classes(&o, &name, 1);
+	print_false(&o, true);
+	print_missed(&t.world, found);
+	print_alerts(&t.world, &t.product);
+	free(found);
+	free(rows.rows);
+	free(product);
+	free_tables(&t);
 }
 
 int
@@ -328,11 +349,11 @@ main(int argc, char **argv)
 		const char *part = argv[i];
 
 		if (strcmp(part, "development") == 0)
-			part_world("development", DEVELOPMENT_SEED, false);
-		else if (strcmp(part, "listed") == 0)
-			part_world("development", DEVELOPMENT_SEED, true);
+			part_world("development", DEVELOPMENT_SEED, ACCOUNTS);
 		else if (strcmp(part, "test") == 0)
-			part_world("test", TEST_SEED, false);
+			part_world("test", TEST_SEED, ACCOUNTS);
+		else if (strcmp(part, "listed") == 0 && i + 1 < argc)
+			part_listed(strtod(argv[++i], NULL), ACCOUNTS);
 		else if (strcmp(part, "nab") == 0 && i + 1 < argc)
 			part_nab(argv[++i]);
 		else if (strcmp(part, "retail") == 0 && i + 1 < argc)

@@ -114,7 +114,8 @@ take(const BjJudgement *j, double threshold, Hit hit, Hits *hits)
 			hits_add(hits, rule);
 		}
 	hit.reason = (short) j->reason;
-	hit.score = (float) fmax(j->score, threshold);
+	/* what the product opened is an alert, whatever the float rounds to */
+	hit.score = (float) fmax(j->score, threshold) + 1e-6f;
 	if (j->opened || j->escalated)
 	{
 		hit.family = 0;
@@ -160,7 +161,7 @@ product_run(Product *p, const World *world, int stream, const Rows *rows,
 
 			if (clock < next && bj_stream_due(&p->stream, &detect, clock * 1000000, &j))
 			{
-				Hit			hit = {stream, i, clock, (float) j.score,
+				Hit			hit = {stream, i, clock, (float) j.score + 1e-6f,
 				j.family == BJ_FAMILY_CADENCE ? 2 : 0, (short) j.reason};
 
 				hits_add(hits, hit);
