@@ -58,6 +58,20 @@ static const Column columns[NCOLUMNS] = {
 	{"created_at", TIMESTAMPTZOID, true}, {"created_by", TEXTOID, true}
 };
 
+/*
+ * Columns that usage leaves NULL.  They are looked up where a recurring charge
+ * is written, so that usage neither pays for them nor misses them.
+ */
+enum
+{
+	SUBSCRIPTION_ID, TERM_ID, PLAN_PRICE_ID, COVERS, NRECURRING
+};
+
+static const Column recurring_columns[NRECURRING] = {
+	{"subscription_id", INT8OID}, {"term_id", INT8OID}, {"plan_price_id", INT8OID},
+	{"covers", TSTZRANGEOID}
+};
+
 /* Rows that are written together; and from how many on a bulk state pays. */
 #define BATCH_ROWS 1000
 #define BATCH_BYTES (1024 * 1024)
@@ -72,6 +86,7 @@ typedef struct Target
 	struct Target *next;
 	Relation	rel;
 	AttrNumber	att[NCOLUMNS];
+	AttrNumber	recurring[NRECURRING];	/* 0: not looked up yet */
 	TupleDesc	desc;
 	TupleDesc	slot_desc;		/* one copy for all slots: the relation's own
 								 * would be pinned a thousand times */
@@ -437,7 +452,8 @@ put_varlena(char *data, Datum value)
 
 /*
  * What heap_form_tuple() does, for the kinds of columns we fill: bigint,
- * smallint, timestamptz and untoasted varlena.  One pass instead of two and no
+ * smallint, timestamptz and untoasted varlena; of those that are aligned to 8
+ * bytes, ranges, only short ones, which are not aligned at all.  One pass instead of two and no
  * catalog lookups: 1.1 instead of 2.6 thousand instructions a charge, of about
  * 7 in all.
  */
@@ -502,6 +518,19 @@ put_source(Target *t, const Charge *c)
 	put(t, OCCURRED_AT, TimestampTzGetDatum(c->occurred_at));
 }
 
+/* Room for one more tuple. */
+static void
+target_make_room(ChargeWriter *w, Target *t)
+{
+	if (t->n == BATCH_ROWS || t->bytes > BATCH_BYTES)
+		target_flush(w, t);
+	if (t->n == t->room)
+	{
+		t->room = Min(t->room * 4, BATCH_ROWS);
+		t->tuples = repalloc(t->tuples, t->room * sizeof(HeapTuple));
+	}
+}
+
 bool
 bj_charges_add(ChargeWriter *w, const Charge *c)
 {
@@ -511,14 +540,7 @@ bj_charges_add(ChargeWriter *w, const Charge *c)
 
 	if (t == NULL)
 		return false;
-	if (t->n == BATCH_ROWS || t->bytes > BATCH_BYTES)
-		target_flush(w, t);
-	if (t->n == t->room)
-	{
-		t->room = Min(t->room * 4, BATCH_ROWS);
-		t->tuples = repalloc(t->tuples, t->room * sizeof(HeapTuple));
-	}
-
+	target_make_room(w, t);
 	old = MemoryContextSwitchTo(t->context);
 	memset(t->isnull, true, t->desc->natts * sizeof(bool));
 	put(t, ACCOUNT, c->account.datum);
@@ -540,6 +562,57 @@ bj_charges_add(ChargeWriter *w, const Charge *c)
 		put(t, BASIS, JsonbPGetDatum(c->basis));
 	put(t, CREATED_AT, TimestampTzGetDatum(w->now));
 	put(t, CREATED_BY, w->user);
+	t->tuples[t->n] = form_tuple(t);
+	t->bytes += t->tuples[t->n++]->t_len;
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+static void
+put_recurring(Target *t, const RecurringCharge *c)
+{
+	Datum		values[NRECURRING] = {
+		Int64GetDatum(c->subscription_id), Int64GetDatum(c->term_id),
+		Int64GetDatum(c->plan_price_id), c->covers
+	};
+
+	for (int i = 0; i < NRECURRING; i++)
+		if (i != TERM_ID || c->term_id != 0)
+		{
+			t->values[t->recurring[i] - 1] = values[i];
+			t->isnull[t->recurring[i] - 1] = false;
+		}
+}
+
+bool
+bj_charges_add_recurring(ChargeWriter *w, const RecurringCharge *c)
+{
+	Target	   *t = target_for(w, c->period_start);
+	MemoryContext old;
+	char		numeric[2][BJ_NUMERIC_SIZE] pg_attribute_aligned(MAXIMUM_ALIGNOF);
+
+	if (t == NULL ||
+		(t->recurring[0] == 0 &&
+		 bj_columns_find(t->rel, recurring_columns, NRECURRING, t->recurring) != NULL))
+		return false;
+	target_make_room(w, t);
+	old = MemoryContextSwitchTo(t->context);
+	memset(t->isnull, true, t->desc->natts * sizeof(bool));
+	put(t, ACCOUNT, c->account.datum);
+	put(t, CHARGE_ID, Int64GetDatum(next_charge_id(w->sequence)));
+	put(t, PERIOD_START, TimestampTzGetDatum(c->period_start));
+	put(t, POSTED_PERIOD_START, TimestampTzGetDatum(c->posted_period_start));
+	put(t, OCCURRED_AT, TimestampTzGetDatum(c->due_at));
+	put(t, QUANTITY, bj_numeric_write(c->quantity, numeric[0]));
+	put(t, AMOUNT, bj_numeric_write(c->amount, numeric[1]));
+	put(t, CURRENCY, same_text(w, &w->currency, c->currency));
+	put(t, CAUSE, same_text(w, &w->cause, c->cause));
+	put(t, ROW_COUNT, Int16GetDatum(0));
+	if (c->basis != NULL)
+		put(t, BASIS, JsonbPGetDatum(c->basis));
+	put(t, CREATED_AT, TimestampTzGetDatum(w->now));
+	put(t, CREATED_BY, w->user);
+	put_recurring(t, c);
 	t->tuples[t->n] = form_tuple(t);
 	t->bytes += t->tuples[t->n++]->t_len;
 	MemoryContextSwitchTo(old);

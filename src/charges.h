@@ -51,6 +51,28 @@ extern bool bj_charges_exist(BjBook book, const char **problem);
 /* Buffers a charge; false if no partition can take it. */
 extern bool bj_charges_add(ChargeWriter *writer, const Charge *charge);
 
+/* A charge of a subscription's line; it has neither meter nor usage row. */
+typedef struct RecurringCharge
+{
+	KeyText		account;
+	int64		subscription_id;
+	int64		term_id;		/* 0: none */
+	int64		plan_price_id;
+	TimestampTz period_start;
+	TimestampTz posted_period_start;
+	TimestampTz due_at;
+	Datum		covers;			/* a tstzrange */
+	Decimal		quantity;
+	Decimal		amount;
+	const char *currency;
+	const char *cause;
+	Jsonb	   *basis;			/* or NULL */
+} RecurringCharge;
+
+/* As bj_charges_add(); false also if the table has no columns for it. */
+extern bool bj_charges_add_recurring(ChargeWriter *writer,
+									 const RecurringCharge *charge);
+
 /* Writes what is buffered, and closes. */
 extern void bj_charges_close(ChargeWriter *writer);
 

@@ -47,6 +47,13 @@
 /* UB3xx: people, policy, overrides and audit */
 #define ERRCODE_BJ_NO_PRINCIPAL MAKE_SQLSTATE('U','B','3','0','1')
 
+/* UB110 and on: subscriptions */
+#define ERRCODE_BJ_UNKNOWN_PLAN MAKE_SQLSTATE('U','B','1','1','0')
+#define ERRCODE_BJ_BAD_PLAN MAKE_SQLSTATE('U','B','1','1','1')
+#define ERRCODE_BJ_UNKNOWN_SUBSCRIPTION MAKE_SQLSTATE('U','B','1','1','2')
+#define ERRCODE_BJ_BAD_CHANGE MAKE_SQLSTATE('U','B','1','1','3')
+#define ERRCODE_BJ_NOBODY_DECIDES MAKE_SQLSTATE('U','B','1','1','4')
+
 /* The SQLSTATE and the message of a status that is not BJ_OK. */
 extern int	bj_status_sqlstate(BjStatus status);
 extern const char *bj_status_message(BjStatus status);

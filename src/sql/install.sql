@@ -133,6 +133,14 @@ WITH RECURSIVE part(oid) AS (
     SELECT v.* FROM (VALUES ('price', 'billadj_price_insert', 'BEFORE', 'INSERT', 'ROW', 'price_insert_trigger'),
                             ('price', 'billadj_price_update', 'BEFORE', 'UPDATE', 'ROW', 'price_update_trigger'),
                             ('rate_card', 'billadj_rate_card_update', 'AFTER', 'UPDATE', 'ROW', 'rate_card_update_trigger')) AS v
+    UNION ALL
+    SELECT v.table_name, 'billadj_append_only', 'BEFORE', v.events, 'STATEMENT', 'append_only_trigger'
+      FROM (VALUES ('plan', 'DELETE OR TRUNCATE'), ('plan_price', 'DELETE OR TRUNCATE'), ('subscription', 'DELETE OR TRUNCATE'),
+                   ('term', 'DELETE OR TRUNCATE'), ('billing_cycle', 'DELETE OR TRUNCATE'), ('milestone', 'DELETE OR TRUNCATE'),
+                   ('recurring_total', 'TRUNCATE'), ('subscription_change', 'UPDATE OR DELETE OR TRUNCATE')) AS v(table_name, events)
+    UNION ALL
+    SELECT v.table_name, 'billadj_frozen', 'BEFORE', 'UPDATE', 'ROW', 'frozen_trigger'
+      FROM (VALUES ('plan'), ('plan_price'), ('term'), ('billing_cycle'), ('milestone')) AS v(table_name)
 )
 SELECT g.table_name, g.trigger_name, g.fires, g.events, g.level, g.function_name,
        -- pg_trigger.tgtype

@@ -55,10 +55,14 @@ CREATE TABLE billadj.charge (
     row_count           smallint    NOT NULL,
     basis               jsonb,
     created_at          timestamptz NOT NULL,
-    created_by          text        NOT NULL
+    created_by          text        NOT NULL,
+    subscription_id     bigint,
+    term_id             bigint,
+    plan_price_id       bigint,
+    covers              tstzrange
 ) PARTITION BY RANGE (period_start);
 CREATE TABLE billadj.charge_default PARTITION OF billadj.charge DEFAULT;
-COMMENT ON TABLE billadj.charge IS 'rated amounts: one row per usage row and measure, and one per difference; never updated';
+COMMENT ON TABLE billadj.charge IS 'rated amounts: one row per usage row and measure, one per line of a subscription''s period, and one per difference; never updated';
 COMMENT ON TABLE billadj.charge_default IS 'charges of months that have no partition yet; maintain() moves them';
 COMMENT ON COLUMN billadj.charge.account IS 'who is billed';
 COMMENT ON COLUMN billadj.charge.charge_id IS 'its number, unique in the instance, ascending';
@@ -74,11 +78,15 @@ COMMENT ON COLUMN billadj.charge.quantity IS 'quantity it adds to its period; ne
 COMMENT ON COLUMN billadj.charge.quantity_before IS 'quantity of the period before it, as its transaction knew; NULL: none yet, or a linear price';
 COMMENT ON COLUMN billadj.charge.amount IS 'exact amount, not rounded before the stage its price names';
 COMMENT ON COLUMN billadj.charge.currency IS 'ISO 4217 code of the amount';
-COMMENT ON COLUMN billadj.charge.cause IS 'usage, backfill, update, delete, position or correction';
+COMMENT ON COLUMN billadj.charge.cause IS 'usage, backfill, update, delete, position or correction; of a subscription: recurring, proration or milestone';
 COMMENT ON COLUMN billadj.charge.row_count IS 'usage rows it adds to its period: 1, 0 or -1';
 COMMENT ON COLUMN billadj.charge.basis IS 'what else the amount was computed from; NULL where the columns say it all';
 COMMENT ON COLUMN billadj.charge.created_at IS 'when it was booked';
 COMMENT ON COLUMN billadj.charge.created_by IS 'the login that wrote the usage';
+COMMENT ON COLUMN billadj.charge.subscription_id IS 'the subscription it is for; NULL for usage';
+COMMENT ON COLUMN billadj.charge.term_id IS 'the term it is for; NULL for usage';
+COMMENT ON COLUMN billadj.charge.plan_price_id IS 'the price of the plan that was applied; NULL for usage';
+COMMENT ON COLUMN billadj.charge.covers IS 'from when to when it is charged for; NULL for usage';
 
 -- fillfactor 10: small rows that change at every commit; dense pages of them
 -- are pruned at each visit.

@@ -1,0 +1,620 @@
+/*
+ * subscriptions.c
+ *	  Store: the timelines of subscriptions, and what was billed of them.
+ *
+ * Three cursors in one order, merged: a hundred thousand subscriptions are read
+ * by three scans.  Texts of SQL are here and nowhere else; a timeline that is
+ * only thought of comes through the same columns as a stored one.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rangetypes.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+#include "compat.h"
+#include "errors.h"
+#include "numericcodec.h"
+#include "pricedoc.h"
+#include "strhash.h"
+#include "subscriptions.h"
+#include "zone.h"
+
+/* Rows that are fetched, or written, together. */
+#define BATCH_ROWS 1000
+
+/* A cursor of rows that begin with account and subscription_id. */
+typedef struct Feed
+{
+	Portal		portal;
+	SPITupleTable *table;
+	uint64		nrows;
+	uint64		next;
+} Feed;
+
+struct TimelineReader
+{
+	MemoryContext context;		/* of the plans */
+	struct strhash_hash *plans;
+	Feed		terms;
+	Feed		cycles;
+	Feed		billed;
+};
+
+/* $1 account, $2 subscription_id, $3 since, $4 terms, $5 cycles, $6 currency */
+static const char *const stored_terms =
+	"SELECT s.account, s.subscription_id, s.currency, t.term_id, lower(t.valid), upper(t.valid),"
+	" t.plan, t.quantity, t.state, t.discount, t.priced_at"
+	" FROM billadj.subscription s"
+	" JOIN billadj.term t ON t.account = s.account AND t.subscription_id = s.subscription_id"
+	" WHERE t.superseded_at IS NULL AND ($1 IS NULL OR s.account = $1)"
+	" AND ($2 IS NULL OR s.subscription_id = $2)"
+	" ORDER BY s.account, s.subscription_id, lower(t.valid)";
+
+static const char *const given_terms =
+	"SELECT $1, $2, $6, t.term_id, lower(t.valid), upper(t.valid),"
+	" t.plan, t.quantity, t.state, t.discount, t.priced_at"
+	" FROM jsonb_to_recordset($4) AS t(term_id bigint, valid tstzrange, plan text, quantity numeric,"
+	" state text, discount numeric, priced_at timestamptz)"
+	" ORDER BY lower(t.valid)";
+
+static const char *const stored_cycles =
+	"SELECT c.account, c.subscription_id, lower(c.valid), upper(c.valid), c.anchor, c.every, c.time_zone, c.seam"
+	" FROM billadj.billing_cycle c"
+	" WHERE c.superseded_at IS NULL AND ($1 IS NULL OR c.account = $1)"
+	" AND ($2 IS NULL OR c.subscription_id = $2)"
+	" ORDER BY c.account, c.subscription_id, lower(c.valid)";
+
+static const char *const given_cycles =
+	"SELECT $1, $2, lower(c.valid), upper(c.valid), c.anchor, c.every, c.time_zone, c.seam"
+	" FROM jsonb_to_recordset($5) AS c(valid tstzrange, anchor timestamptz, every interval,"
+	" time_zone text, seam boolean)"
+	" ORDER BY lower(c.valid)";
+
+/*
+ * A period that ends after since began no longer before it than the longest
+ * period is.
+ */
+static const char *const billed_lines =
+	"SELECT r.account, r.subscription_id, r.period_start, r.plan_price_id, r.quantity, r.full_amount,"
+	" r.amount, r.proposed, lower(r.covers), upper(r.covers), NULL::numeric"
+	" FROM billadj.recurring_total r"
+	" WHERE ($1 IS NULL OR r.account = $1) AND ($2 IS NULL OR r.subscription_id = $2)"
+	" AND ($3 = '-infinity' OR r.period_start >= $3 - (SELECT max(c.every) + '1 day' FROM billadj.billing_cycle c))"
+	" ORDER BY r.account, r.subscription_id, r.period_start, r.plan_price_id";
+
+/*
+ * The same beside what persons have credited of the charges.  Adjustments of
+ * cause correction are proposals of ours that were applied: they are in
+ * proposed already.
+ */
+static const char *const credited_lines =
+	"SELECT r.account, r.subscription_id, r.period_start, r.plan_price_id, r.quantity, r.full_amount,"
+	" r.amount, r.proposed, lower(r.covers), upper(r.covers), a.delta"
+	" FROM billadj.recurring_total r"
+	" LEFT JOIN (SELECT c.account, c.subscription_id, c.period_start, c.plan_price_id, c.quantity,"
+	"   (c.basis ->> 'full_amount')::numeric AS full_amount, sum(a.delta) AS delta"
+	"   FROM billadj.adjustment a"
+	"   JOIN billadj.charge c ON c.account = a.account AND c.charge_id = a.charge_id AND c.period_start = a.period_start"
+	"   WHERE a.affects = 'billed' AND a.cause <> 'correction' AND c.subscription_id IS NOT NULL"
+	"   AND ($1 IS NULL OR a.account = $1)"
+	"   GROUP BY 1, 2, 3, 4, 5, 6) a"
+	"  ON a.account = r.account AND a.subscription_id = r.subscription_id AND a.period_start = r.period_start"
+	"  AND a.plan_price_id = r.plan_price_id AND a.quantity = r.quantity AND a.full_amount = r.full_amount"
+	" WHERE ($1 IS NULL OR r.account = $1) AND ($2 IS NULL OR r.subscription_id = $2)"
+	" AND ($3 = '-infinity' OR r.period_start >= $3 - (SELECT max(c.every) + '1 day' FROM billadj.billing_cycle c))"
+	" ORDER BY r.account, r.subscription_id, r.period_start, r.plan_price_id";
+
+static const char *const plan_prices =
+	"SELECT p.plan, p.day_count, p.scale, p.rounding, p.round_at, r.plan_price_id, r.kind, r.timing, r.per_unit,"
+	" lower(r.valid), upper(r.valid), r.price || jsonb_build_object('currency', p.currency)"
+	" FROM billadj.plan p"
+	" LEFT JOIN billadj.plan_price r ON r.plan = p.plan AND r.kind <> 'usage'"
+	" ORDER BY p.plan, r.plan_price_id";
+
+/* ---- values of a row ---- */
+
+typedef struct Row
+{
+	HeapTuple	tuple;
+	TupleDesc	desc;
+} Row;
+
+static Datum
+get(Row row, int column, bool *isnull)
+{
+	return SPI_getbinval(row.tuple, row.desc, column, isnull);
+}
+
+static char *
+get_string(Row row, int column)
+{
+	bool		isnull;
+	Datum		value = get(row, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static int64
+get_int64(Row row, int column, int64 otherwise)
+{
+	bool		isnull;
+	Datum		value = get(row, column, &isnull);
+
+	return isnull ? otherwise : DatumGetInt64(value);
+}
+
+static Decimal
+get_decimal(Row row, int column)
+{
+	bool		isnull;
+	Datum		value = get(row, column, &isnull);
+	Decimal		decimal = BJ_DECIMAL_ZERO;
+
+	if (!isnull)
+		bj_check(bj_numeric_read(value, &decimal));
+	return decimal;
+}
+
+static bool
+get_bool(Row row, int column)
+{
+	bool		isnull;
+	Datum		value = get(row, column, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+/* ---- plans ---- */
+
+static BillingPlan *
+plan_from(TimelineReader *r, Row row, char *name)
+{
+	BillingPlan	   *plan = palloc0(sizeof(BillingPlan));
+	char	   *day_count = get_string(row, 2);
+	char	   *rounding = get_string(row, 4);
+	bool		isnull;
+
+	plan->name = name;
+	bj_check_found(bj_day_count_parse(day_count, &plan->rule.day_count), day_count);
+	plan->rule.scale = DatumGetInt32(get(row, 3, &isnull));
+	bj_check_found(bj_rounding_parse(rounding, &plan->rule.rounding), rounding);
+	plan->rule.by_total = strcmp(get_string(row, 5), "total") == 0;
+	strhash_put(r->plans, plan->name, strlen(plan->name), 0, plan);
+	return plan;
+}
+
+static void
+plan_add_price(BillingPlan *plan, Row row)
+{
+	bool		isnull;
+	PlanPrice  *price;
+
+	plan->prices = plan->prices == NULL ? palloc(sizeof(PlanPrice)) :
+		repalloc(plan->prices, (plan->nprices + 1) * sizeof(PlanPrice));
+	price = &plan->prices[plan->nprices++];
+	price->plan_price_id = get_int64(row, 6, 0);
+	price->kind = strcmp(get_string(row, 7), "one_off") == 0 ?
+		BJ_KIND_ONE_OFF : BJ_KIND_RECURRING;
+	price->arrears = strcmp(get_string(row, 8), "arrears") == 0;
+	price->per_unit = get_bool(row, 9);
+	price->valid.start = get_int64(row, 10, PG_INT64_MIN);
+	price->valid.end = get_int64(row, 11, PG_INT64_MAX);
+	bj_pricedoc_get(DatumGetJsonbP(get(row, 12, &isnull)), CurrentMemoryContext,
+					&price->price);
+}
+
+static void
+read_plans(TimelineReader *r, bool latest)
+{
+	BillingPlan	   *plan = NULL;
+	MemoryContext old = MemoryContextSwitchTo(r->context);
+
+	if (SPI_execute(plan_prices, !latest, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read billadj.plan");
+	r->plans = strhash_create(r->context, 64, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		Row			row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		char	   *name = get_string(row, 1);
+
+		if (plan == NULL || strcmp(plan->name, name) != 0)
+			plan = plan_from(r, row, name);
+		if (get_int64(row, 6, 0) != 0)
+			plan_add_price(plan, row);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(old);
+}
+
+static const PlanPrice *
+price_by_id(TimelineReader *r, int64 plan_price_id)
+{
+	strhash_iterator i;
+	StrEntry   *entry;
+
+	strhash_start_iterate(r->plans, &i);
+	while ((entry = strhash_iterate(r->plans, &i)) != NULL)
+	{
+		BillingPlan	   *plan = entry->value;
+
+		for (int p = 0; p < plan->nprices; p++)
+			if (plan->prices[p].plan_price_id == plan_price_id)
+				return &plan->prices[p];
+	}
+	return NULL;
+}
+
+/* ---- feeds ---- */
+
+static void
+feed_open(Feed *feed, const char *sql, const TimelineRequest *q)
+{
+	Oid			types[6] = {TEXTOID, INT8OID, TIMESTAMPTZOID, JSONBOID, JSONBOID, TEXTOID};
+	Datum		values[6] = {0};
+	char		nulls[6] = {'n', 'n', ' ', 'n', 'n', 'n'};
+
+	if (q->account != NULL)
+	{
+		values[0] = CStringGetTextDatum(q->account);
+		nulls[0] = ' ';
+	}
+	if (q->subscription_id != 0)
+	{
+		values[1] = Int64GetDatum(q->subscription_id);
+		nulls[1] = ' ';
+	}
+	values[2] = TimestampTzGetDatum(q->since);
+	if (q->terms != NULL)
+	{
+		values[3] = DirectFunctionCall1(jsonb_in, CStringGetDatum(q->terms));
+		values[5] = CStringGetTextDatum(q->currency);
+		nulls[3] = nulls[5] = ' ';
+	}
+	if (q->cycles != NULL)
+	{
+		values[4] = DirectFunctionCall1(jsonb_in, CStringGetDatum(q->cycles));
+		nulls[4] = ' ';
+	}
+	feed->portal = SPI_cursor_open_with_args(NULL, sql, 6, types, values, nulls,
+											 !q->latest, CURSOR_OPT_NO_SCROLL);
+	feed->table = NULL;
+	feed->nrows = feed->next = 0;
+}
+
+/* The row at hand; false at the end. */
+static bool
+feed_peek(Feed *feed, Row *row)
+{
+	if (feed->next >= feed->nrows)
+	{
+		if (feed->table != NULL)
+			SPI_freetuptable(feed->table);
+		SPI_cursor_fetch(feed->portal, true, BATCH_ROWS);
+		feed->table = SPI_tuptable;
+		feed->nrows = SPI_processed;
+		feed->next = 0;
+		if (feed->nrows == 0)
+			return false;
+	}
+	row->tuple = feed->table->vals[feed->next];
+	row->desc = feed->table->tupdesc;
+	return true;
+}
+
+/*
+ * Is the row at hand one of the subscription?  Rows of others that come before
+ * it are skipped: a subscription without terms has no charges.
+ */
+static bool
+feed_find(Feed *feed, const Timeline *t, Row *row)
+{
+	while (feed_peek(feed, row))
+	{
+		bool		isnull;
+		KeyText		account;
+		int			order;
+
+		bj_key_text(TEXTOID, get(*row, 1, &isnull), &account);
+		order = memcmp(account.data, t->account.data,
+					   Min(account.length, t->account.length));
+		if (order == 0)
+			order = account.length - t->account.length;
+		if (order == 0)
+		{
+			int64		id = get_int64(*row, 2, 0);
+
+			order = (id > t->subscription_id) - (id < t->subscription_id);
+		}
+		if (order == 0)
+			return true;
+		if (order > 0)
+			return false;
+		feed->next++;
+	}
+	return false;
+}
+
+/* Room for one more element; the arrays are of 4, 8, 16 … */
+#define GROW(array, n) \
+	do { \
+		if ((n) == 0) \
+			(array) = palloc(4 * sizeof(*(array))); \
+		else if ((n) >= 4 && ((n) & ((n) - 1)) == 0) \
+			(array) = repalloc((array), 2 * (n) * sizeof(*(array))); \
+	} while (0)
+
+static TermState
+term_state(const char *name)
+{
+	switch (name[0])
+	{
+		case 'a':
+			return BJ_TERM_ACTIVE;
+		case 't':
+			return BJ_TERM_TRIAL;
+		case 'p':
+			return BJ_TERM_PAUSED;
+		default:
+			return BJ_TERM_FORFEITED;
+	}
+}
+
+static void
+add_term(TimelineReader *r, Timeline *t, Row row)
+{
+	char	   *plan = get_string(row, 7);
+	Term	   *term;
+
+	GROW(t->terms, t->nterms);
+	term = &t->terms[t->nterms++];
+	term->term_id = get_int64(row, 4, 0);
+	term->valid.start = get_int64(row, 5, PG_INT64_MIN);
+	term->valid.end = get_int64(row, 6, PG_INT64_MAX);
+	term->plan = strhash_get(r->plans, plan, strlen(plan), 0);
+	if (term->plan == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_BJ_UNKNOWN_PLAN),
+				 errmsg("plan \"%s\" does not exist", plan),
+				 errhint("Look for it with SELECT plan FROM billadj.plan.")));
+	term->quantity = get_decimal(row, 8);
+	term->state = term_state(get_string(row, 9));
+	term->discount = get_decimal(row, 10);
+	term->priced_at = get_int64(row, 11, 0);
+}
+
+static void
+add_cycle(Timeline *t, Row row)
+{
+	bool		isnull;
+	Interval   *every = DatumGetIntervalP(get(row, 6, &isnull));
+	BillingCycle *cycle;
+
+	GROW(t->cycles, t->ncycles);
+	cycle = &t->cycles[t->ncycles++];
+	cycle->valid.start = get_int64(row, 3, PG_INT64_MIN);
+	cycle->valid.end = get_int64(row, 4, PG_INT64_MAX);
+	cycle->anchor = get_int64(row, 5, 0);
+	cycle->every = (Every) {every->month, every->day, every->time};
+	cycle->clock = bj_zone_clock(bj_zone_find(get_string(row, 7)));
+	cycle->seam = get_bool(row, 8);
+}
+
+static void
+add_billed(TimelineReader *r, Timeline *t, Row row)
+{
+	BilledLine *b;
+
+	GROW(t->billed, t->nbilled);
+	b = &t->billed[t->nbilled++];
+	b->period_start = get_int64(row, 3, 0);
+	b->plan_price_id = get_int64(row, 4, 0);
+	b->price = price_by_id(r, b->plan_price_id);
+	b->quantity = get_decimal(row, 5);
+	b->full = get_decimal(row, 6);
+	bj_check(bj_decimal_add(get_decimal(row, 7), get_decimal(row, 8), &b->amount));
+	b->covers.start = get_int64(row, 9, PG_INT64_MIN);
+	b->covers.end = get_int64(row, 10, PG_INT64_MAX);
+	b->credited = get_decimal(row, 11);
+	b->seen = false;
+}
+
+/* ---- reading ---- */
+
+/* Did any person ever adjust a charge? */
+static bool
+any_adjustment(bool latest)
+{
+	bool		any = false;
+
+	if (SPI_execute("SELECT FROM pg_catalog.pg_class c"
+					" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+					" WHERE n.nspname = 'billadj' AND c.relname = 'adjustment'",
+					!latest, 1) == SPI_OK_SELECT && SPI_processed == 1)
+		any = SPI_execute("SELECT FROM billadj.adjustment LIMIT 1", !latest, 1) == SPI_OK_SELECT &&
+			SPI_processed == 1;
+	return any;
+}
+
+TimelineReader *
+bj_timelines_open(const TimelineRequest *q, MemoryContext context)
+{
+	TimelineReader *r = MemoryContextAllocZero(context, sizeof(TimelineReader));
+
+	SPI_connect();
+	r->context = context;
+	read_plans(r, q->latest);
+	feed_open(&r->terms, q->terms != NULL ? given_terms : stored_terms, q);
+	feed_open(&r->cycles, q->cycles != NULL ? given_cycles : stored_cycles, q);
+	feed_open(&r->billed, any_adjustment(q->latest) ? credited_lines : billed_lines, q);
+	return r;
+}
+
+bool
+bj_timelines_next(TimelineReader *r, Timeline *t)
+{
+	Row			row;
+	bool		isnull;
+	char	   *account;
+
+	if (!feed_peek(&r->terms, &row))
+		return false;
+	memset(t, 0, sizeof(Timeline));
+	account = get_string(row, 1);
+	t->account = bj_key_from_string(account, strlen(account));
+	t->subscription_id = DatumGetInt64(get(row, 2, &isnull));
+	strlcpy(t->currency, get_string(row, 3), sizeof(t->currency));
+	for (; feed_find(&r->terms, t, &row); r->terms.next++)
+		add_term(r, t, row);
+	for (; feed_find(&r->cycles, t, &row); r->cycles.next++)
+		add_cycle(t, row);
+	for (; feed_find(&r->billed, t, &row); r->billed.next++)
+		add_billed(r, t, row);
+	return true;
+}
+
+void
+bj_timelines_close(TimelineReader *r)
+{
+	SPI_cursor_close(r->terms.portal);
+	SPI_cursor_close(r->cycles.portal);
+	SPI_cursor_close(r->billed.portal);
+	SPI_finish();
+}
+
+void
+bj_timeline_cycles(const TimelineRequest *q, MemoryContext context, Timeline *t)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Feed		feed;
+	Row			row;
+
+	memset(t, 0, sizeof(Timeline));
+	t->account = bj_key_from_string(q->account, strlen(q->account));
+	t->subscription_id = q->subscription_id;
+	SPI_connect();
+	feed_open(&feed, q->cycles != NULL ? given_cycles : stored_cycles, q);
+	for (; feed_find(&feed, t, &row); feed.next++)
+	{
+		MemoryContextSwitchTo(context);
+		add_cycle(t, row);
+	}
+	SPI_cursor_close(feed.portal);
+	SPI_finish();
+	MemoryContextSwitchTo(old);
+}
+
+/* ---- totals ---- */
+
+enum
+{
+	ACCOUNT, SUBSCRIPTION_ID, PERIOD_START, PLAN_PRICE_ID, QUANTITY, FULL_AMOUNT,
+	AMOUNT, COVERS, NCOLUMNS
+};
+
+struct TotalWriter
+{
+	MemoryContext context;		/* of the buffered values */
+	Datum	   *values[NCOLUMNS];
+	int			n;
+	SPIPlanPtr	plan;
+};
+
+/* covers of a line that is there already: from the earlier to the later end. */
+static const char *const write_totals =
+	"INSERT INTO billadj.recurring_total AS t (account, subscription_id, period_start, plan_price_id,"
+	" quantity, full_amount, amount, covers)"
+	" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
+	" ON CONFLICT (account, subscription_id, period_start, plan_price_id, quantity, full_amount)"
+	" DO UPDATE SET amount = t.amount + excluded.amount, covers = excluded.covers";
+
+static const Oid column_types[NCOLUMNS] = {
+	TEXTOID, INT8OID, TIMESTAMPTZOID, INT8OID, NUMERICOID, NUMERICOID, NUMERICOID,
+	TSTZRANGEOID
+};
+static const Oid array_types[NCOLUMNS] = {
+	TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, NUMERICARRAYOID,
+	NUMERICARRAYOID, NUMERICARRAYOID, TSTZRANGEARRAYOID
+};
+
+TotalWriter *
+bj_totals_open(MemoryContext context)
+{
+	TotalWriter *w = MemoryContextAllocZero(context, sizeof(TotalWriter));
+
+	w->context = AllocSetContextCreate(context, "billadj recurring totals",
+									   ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < NCOLUMNS; i++)
+		w->values[i] = MemoryContextAlloc(context, BATCH_ROWS * sizeof(Datum));
+	w->plan = SPI_prepare(write_totals, NCOLUMNS, (Oid *) array_types);
+	if (w->plan == NULL)
+		elog(ERROR, "could not prepare the write of recurring totals");
+	return w;
+}
+
+static void
+totals_flush(TotalWriter *w)
+{
+	MemoryContext old = MemoryContextSwitchTo(w->context);
+	Datum		arrays[NCOLUMNS];
+
+	for (int i = 0; i < NCOLUMNS; i++)
+	{
+		int16		length;
+		bool		by_value;
+		char		align;
+
+		get_typlenbyvalalign(column_types[i], &length, &by_value, &align);
+		arrays[i] = PointerGetDatum(construct_array(w->values[i], w->n, column_types[i],
+													length, by_value, align));
+	}
+	if (w->n > 0 && SPI_execute_plan(w->plan, arrays, NULL, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not write recurring totals");
+	w->n = 0;
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(w->context);
+}
+
+void
+bj_totals_add(TotalWriter *w, const TotalChange *c)
+{
+	MemoryContext old = MemoryContextSwitchTo(w->context);
+	int			i = w->n++;
+
+	w->values[ACCOUNT][i] = PointerGetDatum(cstring_to_text_with_len(c->account.data,
+																	 c->account.length));
+	w->values[SUBSCRIPTION_ID][i] = Int64GetDatum(c->subscription_id);
+	w->values[PERIOD_START][i] = TimestampTzGetDatum(c->period_start);
+	w->values[PLAN_PRICE_ID][i] = Int64GetDatum(c->plan_price_id);
+	w->values[QUANTITY][i] = bj_numeric_make(c->quantity, 0);
+	w->values[FULL_AMOUNT][i] = bj_numeric_make(c->full, 0);
+	w->values[AMOUNT][i] = bj_numeric_make(c->amount, 0);
+	w->values[COVERS][i] = bj_span_range(c->covers);
+	MemoryContextSwitchTo(old);
+	if (w->n == BATCH_ROWS)
+		totals_flush(w);
+}
+
+void
+bj_totals_close(TotalWriter *w)
+{
+	totals_flush(w);
+	SPI_freeplan(w->plan);
+}
+
+Datum
+bj_span_range(Span span)
+{
+	TypeCacheEntry *type = lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO);
+	RangeBound	lower = {TimestampTzGetDatum(span.start), span.start == PG_INT64_MIN, true, true};
+	RangeBound	upper = {TimestampTzGetDatum(span.end), span.end == PG_INT64_MAX, false, false};
+
+	return RangeTypePGetDatum(bj_compat_make_range(type, &lower, &upper));
+}
