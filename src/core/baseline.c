@@ -35,6 +35,7 @@ bj_detect_defaults(void)
 	detect.passed_hours = 24;
 	detect.onset_hours = 16;
 	detect.price_tolerance = 0.02;
+	detect.price_step = 0.01;
 	detect.rules = true;
 	return detect;
 }
@@ -87,6 +88,8 @@ reason_of(const Finding *f)
 			return up ? BJ_REASON_LEAK : BJ_REASON_SHIFT_DOWN;
 		case CH_RUN:
 			return BJ_REASON_STUCK;
+		case CH_FIRST:
+			return BJ_REASON_FIRST_ROW;
 		case CH_ZONE:
 			return BJ_REASON_ZONE;
 		case CH_GAP:
@@ -280,23 +283,6 @@ observe_in_bucket(BjStream *stream, const BjDetect *detect, int64_t at, double x
 	peek(stream, detect, judgement);
 }
 
-/* The increase since the last reading; false: this one only sets the base. */
-static bool
-increase(BjBaseline *b, const BjRow *row, double *x)
-{
-	double		last = b->last_value;
-	bool		known = (b->flags & BJ_FLAG_READING) != 0;
-
-	b->last_value = row->quantity;
-	b->flags |= BJ_FLAG_READING;
-	if (!known)
-		return false;
-	*x = row->quantity - last;
-	if (*x < 0)
-		*x = row->quantity;
-	return true;
-}
-
 void
 bj_stream_observe(BjStream *stream, const BjDetect *detect, const BjRow *row,
 				  BjJudgement *judgement)
@@ -319,7 +305,7 @@ bj_stream_observe(BjStream *stream, const BjDetect *detect, const BjRow *row,
 		b->rows++;
 	if (detect->cumulative)
 	{
-		if (!increase(b, row, &x))
+		if (!bj_rules_increase(b, detect, row, &x, judgement))
 		{
 			b->last_at = at;
 			return;

@@ -12,8 +12,7 @@
  * bytes everywhere.  The numbers are doubles and never money: nothing here
  * flows back into an amount.
  *
- * Times are microseconds, of any epoch that begins a day and an hour in UTC;
- * weekdays only have to differ, so that the epoch's own weekday is no matter.
+ * Times are microseconds since 1970-01-01 00:00 UTC.
  */
 #ifndef BILLADJ_CORE_BASELINE_H
 #define BILLADJ_CORE_BASELINE_H
@@ -110,7 +109,7 @@ typedef struct BjPeer
 								 * stay below */
 	double		zero_share;		/* of rows, 0..1 */
 	double		day_shape[24];	/* usual value of the hour, 1 = the average */
-	double		sums[3];		/* of bj_peer_add(), until finished */
+	double		sums[5];		/* of bj_peer_add(), until finished */
 } BjPeer;
 
 /* How to detect.  bj_detect_defaults() is what ships. */
@@ -125,6 +124,7 @@ typedef struct BjDetect
 	double		onset_hours;	/* a score is capped so long after a high one;
 								 * 16 */
 	double		price_tolerance;	/* share; 0.02 */
+	double		price_step;		/* amounts are multiples of it: 0.01 */
 	bool		cumulative;		/* x is a meter reading; its rise is usage */
 	BjBucketing bucketing;		/* of streams with many rows a bucket */
 	bool		learn_only;		/* warm-up: no incident opens */

@@ -10,6 +10,7 @@
 
 #define LEAST_OBSERVATIONS 20
 #define LEAST_NONZERO 10
+#define LEAST_AGE (2 * BJ_DAY)
 #define ALONE 0.2				/* what a lead over the second is taxed */
 #define Z_CLIP 8.0
 #define RATIO_CLIP 4.0
@@ -49,16 +50,6 @@ smooth(const BjBaseline *b, Finding *f)
 	f->smooth[SMOOTH_PATTERN] = keep(smoothed(b->pattern, clip(size_of(f->z), 0, Z_CLIP), 0.05, n));
 	f->smooth[SMOOTH_DAY_SUM] = keep(b->day_sum + memory * (f->x - b->day_sum));
 	f->smooth[SMOOTH_DAY_EXPECTED] = keep(b->day_expected + memory * (f->forecast.seasonal - b->day_expected));
-}
-
-/* Two-sided sums of what the log ratio has in excess of its scale. */
-static void
-sum_up(const BjBaseline *b, Finding *f)
-{
-	double		step = clip(f->ratio / (1.25 * b->log_scale + 0.03), -6, 6);
-
-	f->cusum[0] = keep(clip(b->cusum[0] + step - 1, 0, 1000));
-	f->cusum[1] = keep(clip(b->cusum[1] - step - 1, 0, 1000));
 }
 
 static void
@@ -140,10 +131,10 @@ is_mute(const BjBaseline *b, const BjDetect *detect, const Finding *f, int chann
 
 	if ((f->seen & (1u << channel)) == 0)
 		return true;
-	if (channel == CH_RUN)
-		return b->runs_ended < LEAST_OBSERVATIONS || f->run < 3;
-	if (b->observations < LEAST_OBSERVATIONS)
+	if (b->observations < LEAST_OBSERVATIONS || f->at - b->first_at < LEAST_AGE)
 		return true;
+	if (channel == CH_RUN)
+		return f->run < 3;
 	if (channel == CH_SIZE)
 	{
 		if (b->zeros < 0.2)
@@ -155,6 +146,28 @@ is_mute(const BjBaseline *b, const BjDetect *detect, const Finding *f, int chann
 	if (change > 0 && channel != CH_GAP && b->nonzero < LEAST_NONZERO)
 		return true;
 	return change < 0 && f->x == 0 && b->zeros > 0.02;
+}
+
+/*
+ * Equal values in a row: as long as there were such runs before, their tail
+ * says how rare it is; beyond the longest, each further one is as unlikely as
+ * a repetition is in this stream.
+ */
+static double
+run_rarity(const BjBaseline *b, const Finding *f)
+{
+	const BjTail *tail = &b->tails[CH_RUN];
+	double		n = b->observations < 200 ? b->observations : 200;
+	double		chance = (b->repeats * n + 1) / (n + 2);
+	double		each = -0.30103 * 0.7 * log2_of(chance);
+	double		longest;
+
+	if (b->runs_ended < LEAST_OBSERVATIONS)
+		return chance > 0.5 ? 0 : each * (f->run - 1);
+	longest = exp2_of(tail->largest) - 1;
+	if (f->run <= longest)
+		return bj_tail_rarity(tail, f->magnitude[CH_RUN], b->runs_ended);
+	return bj_tail_rarity(tail, tail->largest, b->runs_ended) + each * (f->run - longest);
 }
 
 static void
@@ -172,11 +185,13 @@ weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 		f->rarity[i] = 0;
 		if (is_mute(b, detect, f, i))
 			continue;
-		f->rarity[i] = bj_tail_rarity(&b->tails[i], f->magnitude[i], n) - handicaps[i];
+		f->rarity[i] = (i == CH_RUN ? run_rarity(b, f) :
+						bj_tail_rarity(&b->tails[i], f->magnitude[i], n)) - handicaps[i];
 	}
 	/* silence is an incident of another family */
 	f->silence = f->rarity[CH_GAP];
-	for (int i = 0; i < CH_GAP; i++)
+	f->rarity[CH_GAP] = 0;
+	for (int i = 0; i < CH_ALL; i++)
 	{
 		if (f->rarity[i] > f->decades)
 		{
@@ -187,7 +202,7 @@ weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 		else if (f->rarity[i] > second)
 			second = f->rarity[i];
 	}
-	if (f->channel != CH_RUN)
+	if (f->channel < CH_RUN)
 		f->decades -= ALONE * (f->decades - second);
 }
 
@@ -222,7 +237,9 @@ bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at, double x,
 	f->ratio = log2_of((clip(x, 0, 1e30) + floor) / (clip(f->forecast.seasonal, 0, 1e30) + floor));
 	f->run = b->observations > 0 && x == b->run_value ? b->run + 1 : 1;
 	smooth(b, f);
-	sum_up(b, f);
+	if (detect->peer != NULL)
+		f->rarity[CH_FIRST] = bj_peer_decades(detect->peer, b, x);
+	bj_days_judge(b, f);
 	measure(b, f);
 	weigh(b, detect, f);
 }

@@ -36,9 +36,11 @@ enum
 };
 
 /* not channels with a tail */
-#define CH_CUSUM BJ_CHANNELS
+#define CH_CUSUM BJ_CHANNELS	/* days that add up */
 #define CH_ZONE (BJ_CHANNELS + 1)
-#define CH_CADENCE (BJ_CHANNELS + 2)
+#define CH_FIRST (BJ_CHANNELS + 2)	/* beside comparable accounts */
+#define CH_CADENCE (BJ_CHANNELS + 3)
+#define CH_ALL (BJ_CHANNELS + 4)
 
 /* flags of a baseline */
 #define BJ_FLAG_MODE 3u			/* a BjMode */
@@ -189,15 +191,19 @@ typedef struct Finding
 	double		z;
 	double		ratio;			/* log2 */
 	float		smooth[6];		/* what the smoothed fields become */
+	/* when the observation ends a day */
+	bool		day_ends;
+	double		day_ratio;		/* log2 of its sum over the expected */
 	float		cusum[2];
+	float		zone_evidence;
+	int			zone_lag;
 	double		magnitude[BJ_CHANNELS];
-	double		rarity[BJ_CHANNELS + 3];	/* decades; 0: mute */
+	double		rarity[CH_ALL];	/* decades; 0: mute */
 	uint32_t	run;			/* equal values in a row, with this one */
 	uint32_t	seen;			/* a bit for each channel with a magnitude */
 	double		decades;		/* of the whole */
 	int			channel;		/* the best */
 	double		silence;		/* decades of the gap before it */
-	int			lag;			/* of a zone shift */
 } Finding;
 
 enum
@@ -217,6 +223,13 @@ extern void bj_levels_follow(BjBaseline *b, const Finding *f);
 extern void bj_levels_reset(BjBaseline *b);
 extern double bj_slot_value(int16_t slot);
 extern int16_t bj_slot_of(double x);
+
+/* baseline_days.c */
+extern void bj_days_judge(const BjBaseline *b, Finding *f);
+extern void bj_days_follow(BjBaseline *b, const Finding *f, bool learn);
+
+/* baseline_peer.c */
+extern double bj_peer_decades(const BjPeer *peer, const BjBaseline *b, double x);
 
 /* baseline_rarity.c */
 extern double bj_tail_rarity(const BjTail *tail, double magnitude, uint32_t n);
@@ -247,6 +260,9 @@ extern void bj_incident_step(BjStream *stream, const BjDetect *detect,
 /* baseline_rules.c */
 extern bool bj_rules_observe(BjBaseline *b, const BjDetect *detect,
 							 const BjRow *row, BjJudgement *judgement);
+extern bool bj_rules_increase(BjBaseline *b, const BjDetect *detect,
+							  const BjRow *row, double *x,
+							  BjJudgement *judgement);
 extern void bj_rules_price(BjBaseline *b, const BjDetect *detect,
 						   const BjRow *row, BjJudgement *judgement);
 

@@ -59,7 +59,12 @@ typedef struct BjBaseline
 	uint16_t	fingerprints[BJ_FINGERPRINTS];
 	uint16_t	duplicates;
 	uint16_t	gaps;			/* told of, on a regular stream */
-	uint16_t	reserved;
+	uint16_t	absurd;			/* first rows that were not believed */
+	uint8_t		prints[BJ_FINGERPRINTS];	/* of quantities, as above */
+	uint8_t		repeat_lag;		/* rows back that the last ones repeat */
+	uint8_t		repeat_run;		/* how many of them */
+	uint8_t		reset_day;		/* of the month, of the last reset */
+	uint8_t		reserved[5];
 
 	/* the rest: changes with each observation */
 	int64_t		observed_at;	/* begin of the last observation */
@@ -85,16 +90,24 @@ typedef struct BjBaseline
 	float		pattern;
 	float		day_sum;
 	float		day_expected;
-	float		cusum[2];		/* up, down */
+	float		today;			/* sum of the day so far */
+	float		today_expected;
+	float		daily_bias;		/* of log2 of a day's sum over the expected */
+	float		daily_scale;
+	float		cusum[2];		/* of that, up and down */
+	int32_t		day_number;		/* since the epoch */
+	uint16_t	days;			/* compared */
+	uint16_t	hour_count;		/* values in hours[], up to 24 */
+	float		repeats;		/* share of values equal to the one before */
+	float		zone_evidence;
+	float		largest;		/* log2 of the largest value */
 	float		size_mean;		/* log2 of values above zero */
 	float		zeros;			/* share of observations */
 	float		abs_level;		/* mean size of what is not zero */
-	float		spare[4];
 	uint16_t	runs_ended;
 	uint16_t	nonzero;
-	uint8_t		shift_lag;		/* zone shift seen yesterday, + 12; 0: none */
-	uint8_t		shift_days;
-	uint16_t	hours_seen;		/* in hours[] */
+	int8_t		zone_lag;		/* hours */
+	uint8_t		unused[3];
 	int16_t		hours[24];		/* last 24 hourly values, as slots */
 	int16_t		day[48];		/* half hours of the day, as slots */
 	int16_t		week[168];		/* hours of the week, as slots */

@@ -181,6 +181,11 @@ bj_levels_learn(BjBaseline *b, const Finding *f)
 			b->nonzero++;
 	}
 	b->signs = b->signs << 1 | (f->residual > 0);
+	if (f->x != 0 && (b->largest < log2_of(size_of(f->x)) || n < 2))
+		b->largest = keep(log2_of(size_of(f->x)));
+	if (f->x != 0)
+		follow(&b->repeats, n > 0 && f->run > 1, SCALE_RATE, n);
+	bj_days_follow(b, f, true);
 	bj_levels_follow(b, f);
 	if (b->observations < UINT32_MAX)
 		b->observations++;
@@ -196,8 +201,6 @@ bj_levels_follow(BjBaseline *b, const Finding *f)
 	b->pattern = f->smooth[SMOOTH_PATTERN];
 	b->day_sum = f->smooth[SMOOTH_DAY_SUM];
 	b->day_expected = f->smooth[SMOOTH_DAY_EXPECTED];
-	b->cusum[0] = f->cusum[0];
-	b->cusum[1] = f->cusum[1];
 	b->observed_at = f->at;
 	b->run = f->run;
 	b->run_value = f->x;

@@ -65,6 +65,53 @@ is_known(const BjBaseline *b, uint16_t fingerprint)
 	return false;
 }
 
+/* 8 bits of the quantity alone */
+static uint8_t
+print_of(double quantity)
+{
+	uint64_t	bits;
+
+	memcpy(&bits, &quantity, sizeof(bits));
+	return (uint8_t) ((bits * UINT64_C(0x9E3779B97F4A7C15)) >> 56);
+}
+
+/*
+ * Do the last rows repeat a run of earlier quantities?  Only rare ones tell:
+ * a print that is there often proves nothing.
+ */
+static bool
+repeats_a_run(BjBaseline *b, double quantity)
+{
+	uint8_t		print = print_of(quantity);
+	int			at = b->fingerprint_at;
+	int			lag = b->repeat_lag;
+	int			matches = 0;
+	int			nearest = 0;
+
+	for (int back = 1; back < BJ_FINGERPRINTS; back++)
+	{
+		int			i = (at - back + BJ_FINGERPRINTS) % BJ_FINGERPRINTS;
+
+		if (b->fingerprints[i] == 0 || b->prints[i] != print)
+			continue;
+		matches++;
+		if (nearest == 0)
+			nearest = back;
+	}
+	if (quantity == 0 || matches == 0 || matches > 2 ||
+		b->prints[(at - 1 + BJ_FINGERPRINTS) % BJ_FINGERPRINTS] == print)
+		b->repeat_run = 0;
+	else if (b->repeat_run > 0 && b->prints[(at - lag + BJ_FINGERPRINTS) % BJ_FINGERPRINTS] == print)
+		b->repeat_run = (uint8_t) (b->repeat_run < 200 ? b->repeat_run + 1 : 200);
+	else
+	{
+		b->repeat_run = nearest > 1;
+		b->repeat_lag = (uint8_t) nearest;
+	}
+	b->prints[at] = print;
+	return b->repeat_run == 5;
+}
+
 /* Days after the first row, for "once a day". */
 static uint16_t
 day_of(const BjBaseline *b, int64_t at)
@@ -128,6 +175,8 @@ bj_rules_observe(BjBaseline *b, const BjDetect *detect, const BjRow *row,
 		b->duplicate_day = today;
 		return false;
 	}
+	if (repeats_a_run(b, row->quantity) && detect->rules)
+		say(judgement, BJ_REASON_NEAR_DUPLICATE, row);
 	b->fingerprints[b->fingerprint_at] = fingerprint;
 	b->fingerprint_at = (uint16_t) ((b->fingerprint_at + 1) % BJ_FINGERPRINTS);
 	if (row->at < b->last_at - late_after(b))
@@ -147,6 +196,71 @@ bj_rules_observe(BjBaseline *b, const BjDetect *detect, const BjRow *row,
 	return true;
 }
 
+/* Day of the month, 1.., in UTC; days since 1970 to a civil date. */
+static int
+day_of_month(int64_t at)
+{
+	int64_t		days = at / BJ_DAY - (at % BJ_DAY < 0) + 719468;
+	int64_t		era = (days >= 0 ? days : days - 146096) / 146097;
+	int			of_era = (int) (days - era * 146097);
+	int			year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+	int			of_year = of_era - (365 * year + year / 4 - year / 100);
+
+	return of_year - (153 * ((5 * of_year + 2) / 153) + 2) / 5 + 1;
+}
+
+/* The first power of two or ten just above a reading, or 0. */
+static double
+modulus_of(double reading)
+{
+	static const double moduli[] = {65536, 1e5, 1e6, 16777216, 1e7, 1e8, 1e9,
+		4294967296, 1e10, 1e12};
+
+	for (int i = 0; i < (int) (sizeof(moduli) / sizeof(moduli[0])); i++)
+		if (reading < moduli[i] && reading > 0.98 * moduli[i])
+			return moduli[i];
+	return 0;
+}
+
+/*
+ * The increase since the last reading; false: this one only sets the base.  A
+ * counter that falls was reset on its day of the month, or wrapped, or was
+ * reset on a day when nobody expected it.
+ */
+bool
+bj_rules_increase(BjBaseline *b, const BjDetect *detect, const BjRow *row,
+				  double *x, BjJudgement *judgement)
+{
+	double		last = b->last_value;
+	bool		known = (b->flags & BJ_FLAG_READING) != 0;
+	double		modulus;
+	int			day;
+
+	b->last_value = row->quantity;
+	b->flags |= BJ_FLAG_READING;
+	if (!known)
+		return false;
+	*x = row->quantity - last;
+	if (*x >= 0)
+		return true;
+	*x = row->quantity < 0 ? 0 : row->quantity;
+	day = day_of_month(row->at);
+	if (day == 1 || day == detect->reset_day || day == b->reset_day)
+		return true;
+	modulus = modulus_of(last);
+	if (modulus > 0 && row->quantity < 0.1 * modulus)
+	{
+		*x = row->quantity + modulus - last;
+		if (detect->rules)
+			say(judgement, BJ_REASON_WRAP, row);
+		return true;
+	}
+	if (detect->rules)
+		say(judgement, BJ_REASON_RESET, row);
+	b->reset_day = (uint8_t) day;
+	return true;
+}
+
 /*
  * The unit price against its usual value.  A change of price is told once; it
  * is what is usual when it has held for as many rows as make a habit.
@@ -159,8 +273,13 @@ bj_rules_price(BjBaseline *b, const BjDetect *detect, const BjRow *row,
 {
 	double		off;
 	double		price;
+	double		rounding;
 
 	if (!row->has_price || !is_finite(row->unit_price) || row->unit_price < 1e-300)
+		return;
+	/* what rounding the amount can do to a price of so small a quantity */
+	rounding = detect->price_step / (size_of(row->unit_price * row->quantity) + 1e-300);
+	if (rounding > 0.05)
 		return;
 	price = log2_of(row->unit_price);
 	if (b->price_rows == 0)
@@ -171,7 +290,7 @@ bj_rules_price(BjBaseline *b, const BjDetect *detect, const BjRow *row,
 	}
 	judgement->price_expected = exp2_of(b->price);
 	off = price - b->price;
-	if (size_of(off) <= 1.4427 * detect->price_tolerance)
+	if (size_of(off) <= 1.4427 * (detect->price_tolerance + rounding))
 	{
 		if (b->flags & BJ_FLAG_PRICE)
 			judgement->price_closed = true;

@@ -10,7 +10,7 @@
  */
 #include "core/baseline_internal.h"
 
-#define ESCALATION 1.0			/* decades more than were told */
+#define ESCALATION 1.5			/* decades more than were told */
 #define ABNORMAL 1.0			/* decades below the threshold that are still
 								 * abnormal */
 
@@ -76,6 +76,7 @@ open_incident(BjStream *stream, const Finding *f, double decades)
 	incident->notified = decades;
 	incident->rows = 1;
 	incident->trusted = stream->baseline;
+	bj_days_follow(&incident->trusted, f, false);
 	bj_levels_follow(&incident->trusted, f);
 	note_peak(incident, f, decades);
 	stream->baseline.flags |= BJ_FLAG_INCIDENT;
@@ -128,6 +129,7 @@ bj_incident_step(BjStream *stream, const BjDetect *detect, const Finding *f,
 	}
 
 	bj_judge(&incident->trusted, detect, f->at, f->x, f->gap, &trusted);
+	bj_days_follow(&incident->trusted, &trusted, false);
 	bj_levels_follow(&incident->trusted, &trusted);
 	if (bj_calibrated(trusted.decades) >= threshold - ABNORMAL)
 	{
