@@ -110,43 +110,87 @@ local_of(const Clock *clock, int64_t instant, int64_t *local)
 }
 
 /*
- * Clocks that are set back over midnight, or to it, show it twice; found is
- * one of the two times.  The first one, if there is one, is counted by the
- * offset of the day before.  (America/Havana, 1 November 2026; America/
- * St_Johns, 7 November 2010, where the clocks go back at one past midnight.)
+ * The instant in (before, found] from which on clocks show local or more, where
+ * they do so at found and not at before.
  */
 static int64_t
-first_midnight(const Clock *clock, int64_t local, int64_t found)
+end_of_gap(const Clock *clock, int64_t local, int64_t before, int64_t found)
 {
-	int64_t		shown;
-	int64_t		first;
+	while (found - before > 1)
+	{
+		int64_t		middle = before + (found - before) / 2;
+		int64_t		shown;
 
-	if (local_of(clock, found - BJ_DAY, &shown) != BJ_OK)
-		return found;
-	first = found - BJ_DAY + (local - shown);
-	if (first < found && local_of(clock, first, &shown) == BJ_OK &&
-		shown == local)
-		return first;
+		if (local_of(clock, middle, &shown) == BJ_OK && shown < local)
+			before = middle;
+		else
+			found = middle;
+	}
 	return found;
+}
+
+/*
+ * The first and the last instant at which a day begins; local is its midnight.
+ *
+ * Clocks that are set back over midnight, or to it, show it twice; the first
+ * time is by the offset of the day before.  (America/Havana, 1 November 2026;
+ * America/St_Johns, 7 November 2010, where it is at one past midnight.)  Where
+ * they skip it, the day begins as they do so.
+ */
+static BjStatus
+day_begins(const Clock *clock, int64_t local, int64_t *first, int64_t *last)
+{
+	int64_t		found;
+	int64_t		earlier;
+	int64_t		shown;
+
+	if (!in_range(local) ||
+		!clock->to_instant(clock->rules, local, &found) ||
+		local_of(clock, found, &shown) != BJ_OK)
+		return BJ_TIME_OUT_OF_RANGE;
+	*first = *last = found;
+	if (shown > local)
+		*first = *last = end_of_gap(clock, local, found - (shown - local),
+									found);
+	else if (local_of(clock, found - BJ_DAY, &shown) == BJ_OK)
+	{
+		earlier = found - BJ_DAY + (local - shown);
+		if (earlier < found && local_of(clock, earlier, &shown) == BJ_OK &&
+			shown == local)
+			*first = earlier;
+	}
+	return BJ_OK;
 }
 
 BjStatus
 bj_clock_instant(const Clock *clock, int64_t local, int64_t *instant)
 {
 	int64_t		found = local;
+	int64_t		last;
 
-	if (!in_range(local))
+	if (clock != NULL && local % BJ_DAY == 0)
+		return day_begins(clock, local, instant, &last);
+	if (!in_range(local) ||
+		(clock != NULL &&
+		 !clock->to_instant(clock->rules, local, &found)) ||
+		!in_range(found))
 		return BJ_TIME_OUT_OF_RANGE;
-	if (clock != NULL)
-	{
-		if (!clock->to_instant(clock->rules, local, &found) ||
-			!in_range(found))
-			return BJ_TIME_OUT_OF_RANGE;
-		if (local % BJ_DAY == 0)
-			found = first_midnight(clock, local, found);
-	}
 	*instant = found;
 	return BJ_OK;
+}
+
+/*
+ * Do the clocks, which show local, go at one pace from instant to an instant a
+ * day off?  If so, the days begin when they show it.
+ */
+static bool
+go_evenly(const Clock *clock, int64_t instant, int64_t local, int64_t off)
+{
+	int64_t		shown;
+
+	return clock == NULL ||
+		(local_of(clock, instant + off, &shown) == BJ_OK &&
+		 shown == local + off);
 }
 
 BjStatus
@@ -162,7 +206,7 @@ bj_clock_day(const Clock *clock, int64_t instant, int32_t *day)
 	shown = floor_divide(local, BJ_DAY);
 
 	/* Has the next day begun, before the clocks were set back? */
-	if (clock != NULL &&
+	if (!go_evenly(clock, instant, local, -BJ_DAY) &&
 		bj_clock_instant(clock, (shown + 1) * BJ_DAY, &next) == BJ_OK &&
 		next <= instant)
 		shown++;
@@ -174,22 +218,26 @@ BjStatus
 bj_clock_next_day(const Clock *clock, int64_t instant, int32_t *day)
 {
 	int32_t		found;
-	int64_t		midnight;
-	BjStatus	status = bj_clock_day(clock, instant, &found);
+	int64_t		local;
+	int64_t		first;
+	int64_t		last;
+	BjStatus	status;
 
-	if (status != BJ_OK)
+	if ((status = bj_clock_day(clock, instant, &found)) != BJ_OK ||
+		(status = local_of(clock, instant, &local)) != BJ_OK)
 		return status;
+	if (go_evenly(clock, instant, local, -BJ_DAY) &&
+		go_evenly(clock, instant, local, BJ_DAY))
+	{
+		*day = found + (local % BJ_DAY != 0);
+		return BJ_OK;
+	}
 
-	/*
-	 * All the time between two midnights counts as midnight; where none
-	 * occurs, the day begins with whatever the clocks show instead.
-	 */
-	midnight = found * BJ_DAY;
-	if (clock != NULL &&
-		!clock->to_instant(clock->rules, found * BJ_DAY, &midnight))
-		return BJ_TIME_OUT_OF_RANGE;
-	*day = instant <= midnight ? found : found + 1;
-	return BJ_OK;
+	/* All the time between two midnights counts as midnight. */
+	status = day_begins(clock, found * BJ_DAY, &first, &last);
+	if (status == BJ_OK)
+		*day = found + (instant > last);
+	return status;
 }
 
 BjStatus

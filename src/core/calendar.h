@@ -31,9 +31,9 @@
  * for a Clock is UTC.
  *
  * to_local: what the clocks show at an instant.  to_instant: when they show a
- * local time; for one that occurs twice or never, whichever the zone's owner
- * prefers, but no further from the transition than the clocks are moved.
- * Clocks are moved by 24 hours at most.  Both return false when out of range.
+ * local time; of two such instants the later one, and where they skip it, when
+ * they would have shown it had they not been moved.  Both return false when out
+ * of range.  Clocks are moved by 24 hours at most, and not twice in two days.
  */
 typedef struct Clock
 {
@@ -60,8 +60,9 @@ extern int32_t bj_calendar_month_length(int32_t year, int32_t month);
 extern int32_t bj_calendar_add_months(int32_t day, int32_t months);
 
 /*
- * The instant at which clocks show local: as to_instant() says, but for a
- * midnight that occurs twice, which is the first of the two.
+ * The instant at which clocks show local, as to_instant() says; but a midnight
+ * is when the day begins: the first of two, and where it is skipped, the
+ * instant when it is.
  */
 extern BjStatus bj_clock_instant(const Clock *clock, int64_t local,
 								 int64_t *instant);
