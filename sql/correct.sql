@@ -237,7 +237,7 @@ BEGIN
     END LOOP;
 END $$;
 SELECT * FROM oracle.differences();
-SELECT * FROM kept EXCEPT ALL SELECT * FROM billadj.charge;
+SELECT count(*) AS changed FROM (SELECT * FROM kept EXCEPT ALL SELECT * FROM billadj.charge) AS d;
 SELECT count(*) > 200 AS rated, count(DISTINCT cause) AS causes FROM billadj.charge c WHERE account LIKE 'r_' AND NOT EXISTS (SELECT FROM kept k WHERE k.charge_id = c.charge_id);
 SELECT * FROM billadj.rating_gap('calls');
 

@@ -70,7 +70,8 @@ CREATE TABLE planned AS
 SELECT action, regexp_replace(object, 'y\d+m\d+$', '<month>') AS object, done FROM billadj.install(dry_run => true);
 SELECT count(*) AS relations FROM pg_class WHERE relnamespace = 'billadj'::regnamespace;
 SELECT action, object, count(*), bool_or(done) AS done
-  FROM planned WHERE action NOT IN ('run step', 'grant') GROUP BY action, object ORDER BY object COLLATE "C", action COLLATE "C";
+  FROM planned WHERE action NOT IN ('run step', 'grant', 'create guard', 'enable guard')
+ GROUP BY action, object ORDER BY object COLLATE "C", action COLLATE "C";
 SELECT count(*) = billadj.migration_newest() AS all_steps FROM planned WHERE action = 'run step';
 
 -- the run does what the dry run said
@@ -81,6 +82,14 @@ SELECT p.action, p.object, p.count AS planned, d.count AS done
               WHERE i.done GROUP BY i.action, m.object) d USING (action, object)
  WHERE p.count IS DISTINCT FROM d.count
  ORDER BY object, action;
+SELECT g.table_name, g.trigger_name
+  FROM billadj.guards() g
+ WHERE (SELECT count(*) FROM pg_trigger t
+         WHERE t.tgrelid = format('billadj.%I', g.table_name)::regclass AND t.tgname = g.trigger_name AND t.tgenabled = 'A') <> 1
+    OR (SELECT count(*) FROM planned p
+         WHERE p.object IN (format('billadj.%I', regexp_replace(g.table_name, 'y\d+m\d+$', '<month>')),
+                            'billadj.' || regexp_replace(g.table_name, 'y\d+m\d+$', '<month>'))
+           AND p.action IN ('create guard', 'enable guard')) < 2;
 SELECT current_user = session_user AS role_is_back;
 SELECT * FROM billadj.install();
 SELECT * FROM billadj.install(dry_run => true);
@@ -199,15 +208,15 @@ SELECT code, message, fix_sql FROM billadj.self_check();
 -- ---- uninstall keeps the data, install takes it up again ----
 
 CREATE TABLE before AS SELECT * FROM billadj.charge;
-SELECT action, count(*), bool_or(done) AS done FROM billadj.uninstall(dry_run => true) GROUP BY action ORDER BY action;
-SELECT action, count(*), bool_and(done) AS done FROM billadj.uninstall() GROUP BY action ORDER BY action;
+SELECT action, bool_or(done) AS done FROM billadj.uninstall(dry_run => true) GROUP BY action ORDER BY action;
+SELECT action, bool_and(done) AS done FROM billadj.uninstall() GROUP BY action ORDER BY action;
 SELECT DISTINCT code, fix_sql FROM billadj.self_check() WHERE code LIKE 'guard%';
 DROP EXTENSION billadj;
-(TABLE before EXCEPT ALL TABLE billadj.charge) UNION ALL (TABLE billadj.charge EXCEPT ALL TABLE before);
+SELECT count(*) AS differences FROM ((TABLE before EXCEPT ALL TABLE billadj.charge) UNION ALL (TABLE billadj.charge EXCEPT ALL TABLE before)) AS d;
 CREATE EXTENSION billadj;
 SELECT DISTINCT action FROM billadj.install() ORDER BY action;
 SELECT * FROM billadj.install();
-(TABLE before EXCEPT ALL TABLE billadj.charge) UNION ALL (TABLE billadj.charge EXCEPT ALL TABLE before);
+SELECT count(*) AS differences FROM ((TABLE before EXCEPT ALL TABLE billadj.charge) UNION ALL (TABLE billadj.charge EXCEPT ALL TABLE before)) AS d;
 
 -- and without the data nothing is left but roles
 CREATE VIEW lean AS SELECT * FROM billadj.meter;
