@@ -46,6 +46,15 @@
 
 /* UB3xx: people, policy, overrides and audit */
 #define ERRCODE_BJ_NO_PRINCIPAL MAKE_SQLSTATE('U','B','3','0','1')
+#define ERRCODE_BJ_SEGREGATION MAKE_SQLSTATE('U','B','3','0','6')
+#define ERRCODE_BJ_WRONG_STATE MAKE_SQLSTATE('U','B','3','1','0')
+#define ERRCODE_BJ_STALE MAKE_SQLSTATE('U','B','3','1','1')
+#define ERRCODE_BJ_CONTROL_APPEND_ONLY MAKE_SQLSTATE('U','B','3','2','0')
+#define ERRCODE_BJ_CONTROL_TRUNCATE MAKE_SQLSTATE('U','B','3','2','1')
+#define ERRCODE_BJ_PROTECTED_DDL MAKE_SQLSTATE('U','B','3','2','2')
+#define ERRCODE_BJ_DUAL_CONTROL MAKE_SQLSTATE('U','B','3','2','8')
+#define ERRCODE_BJ_BAD_POLICY MAKE_SQLSTATE('U','B','3','3','4')
+#define ERRCODE_BJ_POLICY_UNSOUND MAKE_SQLSTATE('U','B','3','3','5')
 
 /* UB110 and on: subscriptions */
 #define ERRCODE_BJ_UNKNOWN_PLAN MAKE_SQLSTATE('U','B','1','1','0')

@@ -124,6 +124,17 @@ WITH RECURSIVE part(oid) AS (
                    ('charge', 'UPDATE OR DELETE OR TRUNCATE'),
                    ('charge_default', 'UPDATE OR DELETE OR TRUNCATE')) AS v(table_name, events)
     UNION ALL
+    SELECT v.table_name, t.trigger_name, 'BEFORE', t.events, t.level, 'policy_trigger'
+      FROM (VALUES ('principal'), ('pooler'), ('certification'), ('authority'), ('conflict'), ('approval_rule'), ('reason_code'),
+                   ('delegation'), ('policy_mode')) AS v(table_name)
+     CROSS JOIN (VALUES ('billadj_policy', 'INSERT OR UPDATE OR DELETE', 'ROW'), ('billadj_policy_truncate', 'TRUNCATE', 'STATEMENT')) AS t(trigger_name, events, level)
+    UNION ALL
+    SELECT 'policy_change', t.trigger_name, 'BEFORE', t.events, t.level, 'policy_change_trigger'
+      FROM (VALUES ('billadj_policy', 'INSERT OR UPDATE OR DELETE', 'ROW'), ('billadj_policy_truncate', 'TRUNCATE', 'STATEMENT')) AS t(trigger_name, events, level)
+    UNION ALL
+    SELECT v.table_name, 'billadj_policy_mode', 'BEFORE', 'INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'policy_mode_trigger'
+      FROM (VALUES ('instance'), ('account'), ('meter'), ('rate_card'), ('price'), ('price_tier')) AS v(table_name)
+    UNION ALL
     -- The triggers of a partitioned table do not fire for statements that name
     -- one of its partitions.
     SELECT c.relname, 'billadj_append_only', 'BEFORE', 'UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'append_only_trigger'

@@ -318,3 +318,17 @@ GRANT SELECT ON billadj.principal, billadj.pooler, billadj.certification, billad
 GRANT SELECT ON billadj.policy_change TO billadj_admin, billadj_policy, billadj_auditor;
 GRANT INSERT (target, body) ON billadj.policy_change TO billadj_admin, billadj_policy;
 GRANT UPDATE (state, comment) ON billadj.policy_change TO billadj_policy;
+
+CREATE VIEW billadj.open_policy_change WITH (security_invoker = true) AS
+SELECT c.change_id, c.target, c.body, p.role_name AS proposed_by, c.proposed_at, clock_timestamp() - c.proposed_at AS age
+  FROM billadj.policy_change c
+  JOIN billadj.principal p ON p.principal_id = c.proposed_by
+ WHERE c.state = 'proposed';
+COMMENT ON VIEW billadj.open_policy_change IS 'proposed changes of policy that wait for another person';
+COMMENT ON COLUMN billadj.open_policy_change.change_id IS 'the change';
+COMMENT ON COLUMN billadj.open_policy_change.target IS 'table that it changes';
+COMMENT ON COLUMN billadj.open_policy_change.body IS 'what it changes';
+COMMENT ON COLUMN billadj.open_policy_change.proposed_by IS 'login of who proposed it';
+COMMENT ON COLUMN billadj.open_policy_change.proposed_at IS 'when';
+COMMENT ON COLUMN billadj.open_policy_change.age IS 'how long it waits';
+GRANT SELECT ON billadj.open_policy_change TO billadj_admin, billadj_policy, billadj_auditor;
