@@ -156,6 +156,7 @@ announce(const BjBaseline *b, const Finding *f, double decades,
 	if (decades >= LEAST_ALERT)
 	{
 		judgement->reason = reason_of(f);
+		judgement->channel = f->channel;
 		judgement->family = BJ_FAMILY_LEVEL;
 	}
 }

@@ -167,6 +167,8 @@ typedef struct BjJudgement
 	double		longest;		/* stuck: the longest run before, in rows;
 								 * gap: the usual spacing in seconds */
 
+	int32_t		channel;		/* the view that showed it; for explanations */
+
 	/* rules for single rows: a bit (1 << reason) for each that spoke */
 	uint32_t	rules;
 

@@ -29,7 +29,6 @@ set_mode(BjBaseline *b, BjMode mode)
 	b->mode_votes = 0;
 	b->bucket_rows = 0;
 	b->bucket_sum = 0;
-	b->bucket_alarm = 0;
 }
 
 /*

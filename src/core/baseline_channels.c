@@ -11,7 +11,8 @@
 #define LEAST_OBSERVATIONS 20
 #define LEAST_NONZERO 10
 #define LEAST_AGE (2 * BJ_DAY)
-#define ALONE 0.2				/* what a lead over the second is taxed */
+#define YOUNG_AGE (7 * BJ_DAY)	/* until then a margin, shrinking */
+#define ALONE 0.3
 #define Z_CLIP 8.0
 #define RATIO_CLIP 4.0
 #define RATIO_FLOOR 0.02		/* of the level */
@@ -43,11 +44,14 @@ smooth(const BjBaseline *b, Finding *f)
 {
 	uint32_t	n = b->observations;
 	double		memory = f->gap / (f->gap + 86400);
+	double		step = clip(f->ratio / (1.25 * b->log_scale + 0.03), -6, 6);
 
 	f->smooth[SMOOTH_SHORT] = keep(smoothed(b->short_residual, f->residual, 0.15, n));
 	f->smooth[SMOOTH_SEASONAL] = keep(smoothed(b->seasonal_residual, f->seasonal, 0.05, n));
 	f->smooth[SMOOTH_RATIO] = keep(smoothed(b->smooth_ratio, clip(f->ratio, -RATIO_CLIP, RATIO_CLIP), 0.05, n));
 	f->smooth[SMOOTH_PATTERN] = keep(smoothed(b->pattern, clip(size_of(f->z), 0, Z_CLIP), 0.05, n));
+	f->smooth[SMOOTH_RISE] = keep(clip(b->rise + step - 1, 0, 40));
+	f->smooth[SMOOTH_FALL] = keep(clip(b->fall - step - 1, 0, 40));
 	f->smooth[SMOOTH_DAY_SUM] = keep(b->day_sum + memory * (f->x - b->day_sum));
 	f->smooth[SMOOTH_DAY_EXPECTED] = keep(b->day_expected + memory * (f->forecast.seasonal - b->day_expected));
 }
@@ -70,6 +74,8 @@ measure(const BjBaseline *b, Finding *f)
 	u[CH_PATTERN] = log2_of(1 + f->smooth[SMOOTH_PATTERN]);
 	u[CH_DAY] = size_of(log2_of((clip(f->smooth[SMOOTH_DAY_SUM], 0, 1e30) + floor) /
 								(clip(f->smooth[SMOOTH_DAY_EXPECTED], 0, 1e30) + floor)));
+	u[CH_RISE] = log2_of(1 + f->smooth[SMOOTH_RISE]);
+	u[CH_FALL] = log2_of(1 + f->smooth[SMOOTH_FALL]);
 	u[CH_DRIFT] = b->weekly > 0 && b->monthly > 0 ?
 		size_of(log2_of(b->weekly / b->monthly)) : 0;
 	f->seen = (1u << CH_SIZE) - 1;
@@ -106,6 +112,8 @@ change_of(const BjBaseline *b, const Finding *f, int channel)
 			return f->x - b->slow;
 		case CH_UP:
 		case CH_DOWN:
+		case CH_RISE:
+		case CH_FALL:
 			return f->x - forecast->seasonal;
 		case CH_RATIO:
 			return forecast->level * (exp2_of(f->smooth[SMOOTH_RATIO]) - 1);
@@ -202,6 +210,8 @@ weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 		else if (f->rarity[i] > second)
 			second = f->rarity[i];
 	}
+	if (f->at - b->first_at < YOUNG_AGE)
+		f->decades -= 1 - (double) (f->at - b->first_at) / YOUNG_AGE;
 	if (f->channel < CH_RUN)
 		f->decades -= ALONE * (f->decades - second);
 }

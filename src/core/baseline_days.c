@@ -10,11 +10,13 @@
 #define BIAS_RATE 0.05
 #define SCALE_RATE 0.05
 #define SCALE_FLOOR 0.04		/* octaves */
-#define STEP_CLIP 6.0			/* scales */
+#define STEP_CLIP 4.0			/* scales */
 #define SLACK 1.0				/* scales that a day may be off */
 #define CUSUM_MAX 9.0
 #define MATERIAL 0.2			/* octaves */
 #define LEAST_DAYS 10
+#define MOST_ZEROS 0.5
+#define ZONE_MISFIT 0.0004		/* 10 % of the mean hour, squared, over 24 */
 #define ZONE_DAYS 21
 #define ZONE_LEAST 2			/* hours */
 
@@ -102,7 +104,7 @@ judge_zone(const BjBaseline *b, Finding *f)
 			lag = off;
 		}
 	}
-	if (size_of(lag) < ZONE_LEAST)
+	if (size_of(lag) < ZONE_LEAST || here < ZONE_MISFIT)
 		return;
 	evidence = clip(log2_of((here + 1e-12) / (best + 1e-12)), 0, 4) - 0.6;
 	if (evidence < 0)
@@ -137,7 +139,11 @@ bj_days_judge(const BjBaseline *b, Finding *f)
 		expected = f->forecast.each[3];
 	}
 	floor = 0.02 * size_of(expected) + 1e-9;
-	f->day_ratio = log2_of((clip(sum, 0, 1e30) + floor) / (clip(expected, 0, 1e30) + floor));
+	/* the mean of the logarithms, where there are few zeros, is steadier */
+	if (!is_daily(b) && b->zeros < 0.1 && b->today_count > 0)
+		f->day_ratio = b->today_logs / b->today_count;
+	else
+		f->day_ratio = log2_of((clip(sum, 0, 1e30) + floor) / (clip(expected, 0, 1e30) + floor));
 	off = f->day_ratio - b->daily_bias;
 	step = clip(off / (1.25 * b->daily_scale + SCALE_FLOOR), -STEP_CLIP, STEP_CLIP);
 	for (int i = 0; i < 2; i++)
@@ -151,7 +157,7 @@ bj_days_judge(const BjBaseline *b, Finding *f)
 	if (b->days < LEAST_DAYS)
 		return;
 	most = off > 0 ? f->cusum[0] : f->cusum[1];
-	if (size_of(off) > MATERIAL)
+	if (size_of(off) > MATERIAL && b->zeros < MOST_ZEROS)
 		f->rarity[CH_CUSUM] = 1 + 0.6 * most;
 	if (!is_daily(b))
 	{
@@ -182,9 +188,19 @@ bj_days_follow(BjBaseline *b, const Finding *f, bool learn)
 			b->days++;
 	}
 	if (f->day_ends)
-		b->today = b->today_expected = 0;
+	{
+		b->today = b->today_expected = b->today_logs = 0;
+		b->today_count = 0;
+	}
 	b->today = keep(b->today + f->x);
 	b->today_expected = keep(b->today_expected + f->forecast.each[3]);
+	if (f->x > 0)
+	{
+		double		floor = 0.02 * f->forecast.level + 1e-9;
+
+		b->today_logs = keep(b->today_logs + log2_of((f->x + floor) / (clip(f->forecast.each[3], 0, 1e30) + floor)));
+		b->today_count++;
+	}
 	b->day_number = day_of(f->at);
 
 	if (b->observations > 0 && f->at / BJ_HOUR == b->observed_at / BJ_HOUR)

@@ -29,6 +29,8 @@ enum
 	CH_RATIO,					/* the same, smoothed */
 	CH_PATTERN,					/* mean size of z */
 	CH_DAY,						/* a day's sum against the forecast's */
+	CH_RISE,					/* sum of log ratios beyond their scale */
+	CH_FALL,
 	CH_DRIFT,					/* week against four weeks */
 	CH_SIZE,					/* of values above zero, on sparse streams */
 	CH_RUN,						/* equal values in a row */
@@ -190,7 +192,7 @@ typedef struct Finding
 	double		seasonal;
 	double		z;
 	double		ratio;			/* log2 */
-	float		smooth[6];		/* what the smoothed fields become */
+	float		smooth[8];		/* what the smoothed fields become */
 	/* when the observation ends a day */
 	bool		day_ends;
 	double		day_ratio;		/* log2 of its sum over the expected */
@@ -213,13 +215,16 @@ enum
 	SMOOTH_RATIO,
 	SMOOTH_PATTERN,
 	SMOOTH_DAY_SUM,
-	SMOOTH_DAY_EXPECTED
+	SMOOTH_DAY_EXPECTED,
+	SMOOTH_RISE,
+	SMOOTH_FALL
 };
 
 /* baseline_levels.c */
 extern void bj_levels_forecast(const BjBaseline *b, int64_t at, Forecast *forecast);
 extern void bj_levels_learn(BjBaseline *b, const Finding *f);
 extern void bj_levels_follow(BjBaseline *b, const Finding *f);
+extern void bj_levels_keep_young(BjBaseline *trusted, const BjBaseline *b);
 extern void bj_levels_reset(BjBaseline *b);
 extern double bj_slot_value(int16_t slot);
 extern int16_t bj_slot_of(double x);

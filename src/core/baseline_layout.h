@@ -17,8 +17,8 @@
 
 #include <stdint.h>
 
-#define BJ_CHANNELS 14
-#define BJ_BINS 26
+#define BJ_CHANNELS 16
+#define BJ_BINS 22
 #define BJ_FINGERPRINTS 64
 
 /*
@@ -44,7 +44,6 @@ typedef struct BjBaseline
 	uint32_t	bucket_rows;
 	uint32_t	negatives;
 	uint32_t	flags;
-	float		bucket_alarm;	/* decades already told of the open bucket */
 	float		spacing;		/* log2 seconds, median of distinct times */
 	float		regular;		/* share of spacings near the median */
 	float		pace;			/* mean seconds between rows */
@@ -64,7 +63,7 @@ typedef struct BjBaseline
 	uint8_t		repeat_lag;		/* rows back that the last ones repeat */
 	uint8_t		repeat_run;		/* how many of them */
 	uint8_t		reset_day;		/* of the month, of the last reset */
-	uint8_t		reserved[5];
+	uint8_t		reserved[1];
 
 	/* the rest: changes with each observation */
 	int64_t		observed_at;	/* begin of the last observation */
@@ -80,7 +79,6 @@ typedef struct BjBaseline
 	float		weekly;
 	float		monthly;
 	float		scale;			/* of the residual */
-	float		seasonal_scale;
 	float		slow_scale;
 	float		log_scale;		/* of the log ratio */
 	float		errors[4];		/* of the forecasts fast, slow, day, week */
@@ -92,12 +90,18 @@ typedef struct BjBaseline
 	float		day_expected;
 	float		today;			/* sum of the day so far */
 	float		today_expected;
-	float		daily_bias;		/* of log2 of a day's sum over the expected */
+	float		today_logs;		/* sum of the log ratios of what is not zero */
+	float		daily_bias;		/* of a day's log ratio */
 	float		daily_scale;
 	float		cusum[2];		/* of that, up and down */
+	float		rise;			/* cusum of the log ratio, row by row */
+	float		fall;
 	int32_t		day_number;		/* since the epoch */
 	uint16_t	days;			/* compared */
-	uint16_t	hour_count;		/* values in hours[], up to 24 */
+	uint16_t	today_count;	/* log ratios in the sum */
+	uint8_t		hour_count;		/* values in hours[], up to 24 */
+	int8_t		zone_lag;		/* hours */
+	uint16_t	filler;
 	float		repeats;		/* share of values equal to the one before */
 	float		zone_evidence;
 	float		largest;		/* log2 of the largest value */
@@ -106,8 +110,6 @@ typedef struct BjBaseline
 	float		abs_level;		/* mean size of what is not zero */
 	uint16_t	runs_ended;
 	uint16_t	nonzero;
-	int8_t		zone_lag;		/* hours */
-	uint8_t		unused[3];
 	int16_t		hours[24];		/* last 24 hourly values, as slots */
 	int16_t		day[48];		/* half hours of the day, as slots */
 	int16_t		week[168];		/* hours of the week, as slots */

@@ -15,6 +15,7 @@
 #define ERROR_RATE 0.02
 #define CLIP 4.0				/* sigmas that are learned at most */
 #define SLOW_CLIP 4.0
+#define YOUNG_VISITS 4
 
 /* A slot is a sign and log2 in 1/400 octave, about 1: 2^-40 to 2^40. */
 #define SLOT_STEPS 400
@@ -65,7 +66,7 @@ shrunk(int16_t slot, int visits, double otherwise)
 		return bj_slot_value(slot);
 	if (visits == 0)
 		return otherwise;
-	return (visits * bj_slot_value(slot) + (3 - visits) * otherwise) / 3;
+	return (visits * bj_slot_value(slot) + (1.5 - visits / 2.0) * otherwise) / (1.5 + visits / 2.0);
 }
 
 void
@@ -201,9 +202,32 @@ bj_levels_follow(BjBaseline *b, const Finding *f)
 	b->pattern = f->smooth[SMOOTH_PATTERN];
 	b->day_sum = f->smooth[SMOOTH_DAY_SUM];
 	b->day_expected = f->smooth[SMOOTH_DAY_EXPECTED];
+	b->rise = f->smooth[SMOOTH_RISE];
+	b->fall = f->smooth[SMOOTH_FALL];
 	b->observed_at = f->at;
 	b->run = f->run;
 	b->run_value = f->x;
+}
+
+/*
+ * Hours of the week that the trusted baseline has hardly seen are learned even
+ * from an incident: else the first weekend is an incident, and every one after
+ * it, since none of them is ever learned.
+ */
+void
+bj_levels_keep_young(BjBaseline *trusted, const BjBaseline *b)
+{
+	for (int i = 0; i < 168; i++)
+	{
+		int			visits = visits_of(b, 48 + i);
+
+		if (visits_of(trusted, 48 + i) >= YOUNG_VISITS ||
+			visits <= visits_of(trusted, 48 + i))
+			continue;
+		trusted->week[i] = b->week[i];
+		while (visits_of(trusted, 48 + i) < visits)
+			visit(trusted, 48 + i);
+	}
 }
 
 /* Forgets the levels, which were of observations of another kind. */

@@ -14,6 +14,9 @@
 #define UNSEEN_WEIGHT 0.4		/* observations */
 #define UNSEEN_SLOPE 2.0
 #define UNSEEN_OCTAVES 6.0
+#define SLOPE_SEEN 30.0
+#define SLOPE_PRIOR 10.0
+#define SLOPE_MOST 5.0
 #define CREDIT 0.6				/* of history */
 #define CREDIT_AT 4000.0		/* observations */
 #define LOG10_2 0.30102999566398120
@@ -50,6 +53,32 @@ bj_tail_weight(const BjTail *tail, double magnitude)
 	return (above + part) / COUNT;
 }
 
+/*
+ * How fast the tail falls, in octaves of chance an octave of magnitude: from
+ * how far the largest observations lie above the least of them (Hill), with
+ * UNSEEN_SLOPE as if so many had been seen before.
+ */
+static double
+slope_of(const BjTail *tail)
+{
+	double		seen = 0;
+	double		excess = 0;
+	int			i;
+	double		base;
+
+	for (i = BJ_BINS - 1; i >= 0 && seen < SLOPE_SEEN; i--)
+		seen += (double) tail->bins[i] / COUNT;
+	base = (double) (tail->top - (BJ_BINS - 1 - (i + 1))) / BINS_PER_OCTAVE;
+	for (int k = i + 1; k < BJ_BINS; k++)
+	{
+		double		low = (double) (tail->top - (BJ_BINS - 1 - k)) / BINS_PER_OCTAVE;
+		double		high = k == BJ_BINS - 1 ? tail->largest : low + 1.0 / BINS_PER_OCTAVE;
+
+		excess += tail->bins[k] / (double) COUNT * ((low + high) / 2 - base);
+	}
+	return clip((SLOPE_PRIOR + seen) / (SLOPE_PRIOR / UNSEEN_SLOPE + 0.6931 * excess), 1, SLOPE_MOST);
+}
+
 /* Decades; 0 when the tail is empty. */
 double
 bj_tail_rarity(const BjTail *tail, double magnitude, uint32_t n)
@@ -60,7 +89,7 @@ bj_tail_rarity(const BjTail *tail, double magnitude, uint32_t n)
 		(1 - CREDIT) * log2_of(CREDIT_AT / UNSEEN_WEIGHT + 1);
 
 	if (beyond > 0)
-		unseen *= exp2_of(-UNSEEN_SLOPE * clip(beyond, 0, UNSEEN_OCTAVES));
+		unseen *= exp2_of(-slope_of(tail) * clip(beyond, 0, UNSEEN_OCTAVES));
 	return LOG10_2 * (credit + log2_of(UNSEEN_WEIGHT) -
 					  log2_of(bj_tail_weight(tail, magnitude) + unseen));
 }

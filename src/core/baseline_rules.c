@@ -72,7 +72,11 @@ print_of(double quantity)
 	uint64_t	bits;
 
 	memcpy(&bits, &quantity, sizeof(bits));
-	return (uint8_t) ((bits * UINT64_C(0x9E3779B97F4A7C15)) >> 56);
+	bits ^= bits >> 31;
+	bits *= UINT64_C(0x9E3779B97F4A7C15);
+	bits ^= bits >> 29;
+	bits *= UINT64_C(0xBF58476D1CE4E5B9);
+	return (uint8_t) (bits >> 56);
 }
 
 /*

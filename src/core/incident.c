@@ -94,6 +94,7 @@ restore(BjStream *stream)
 	trusted->alert_at = b->alert_at;
 	trusted->alert_decades = b->alert_decades;
 	trusted->signs = b->signs;
+	bj_levels_keep_young(trusted, b);
 	if (incident->channel < BJ_CHANNELS)
 		bj_tail_add(&trusted->tails[incident->channel], incident->peak_magnitude, 4);
 	*b = *trusted;
