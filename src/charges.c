@@ -39,6 +39,7 @@
 #include "numericcodec.h"
 #include "strhash.h"
 #include "tables.h"
+#include "tupledata.h"
 
 enum
 {
@@ -277,7 +278,7 @@ target_open(ChargeWriter *w, Oid relid)
 {
 	MemoryContext old = MemoryContextSwitchTo(w->context);
 	Relation	rel = relid == RelationGetRelid(w->parent) ? w->parent :
-		try_relation_open(relid, RowExclusiveLock);
+		bj_relation_open_kept(relid, RowExclusiveLock);
 	AttrNumber	att[NCOLUMNS];
 	Target	   *t = NULL;
 
@@ -407,49 +408,6 @@ data_room(const Target *t)
 	return room;
 }
 
-static char *
-align_to(char *data, Size alignment)
-{
-	while ((uintptr_t) data % alignment != 0)
-		*data++ = '\0';
-	return data;
-}
-
-static char *
-put_fixed(char *data, Datum value, int length)
-{
-	data = align_to(data, length);
-	if (length == sizeof(int64))
-		*(int64 *) data = DatumGetInt64(value);
-	else
-		*(int16 *) data = DatumGetInt16(value);
-	return data + length;
-}
-
-static char *
-put_varlena(char *data, Datum value)
-{
-	const char *from = DatumGetPointer(value);
-	Size		length;
-
-	if (VARATT_IS_SHORT(from))
-		length = VARSIZE_SHORT(from);
-	else if (VARATT_CAN_MAKE_SHORT(from))
-	{
-		length = VARATT_CONVERTED_SHORT_SIZE(from);
-		SET_VARSIZE_SHORT(data, length);
-		memcpy(data + 1, VARDATA(from), length - 1);
-		return data + length;
-	}
-	else
-	{
-		data = align_to(data, sizeof(int32));
-		length = VARSIZE(from);
-	}
-	memcpy(data, from, length);
-	return data + length;
-}
-
 /*
  * What heap_form_tuple() does, for the kinds of columns we fill: bigint,
  * smallint, timestamptz and untoasted varlena; of those that are aligned to 8
@@ -473,8 +431,8 @@ form_tuple(Target *t)
 			continue;
 		header->t_bits[i >> 3] |= 1 << (i & 0x07);
 		data = TupleDescAttr(t->desc, i)->attlen > 0 ?
-			put_fixed(data, t->values[i], TupleDescAttr(t->desc, i)->attlen) :
-			put_varlena(data, t->values[i]);
+			bj_data_put_fixed(data, t->values[i], TupleDescAttr(t->desc, i)->attlen) :
+			bj_data_put_varlena(data, t->values[i]);
 	}
 	ItemPointerSetInvalid(&header->t_ctid);
 	HeapTupleHeaderSetNatts(header, natts);

@@ -282,9 +282,8 @@ account_new(TierTotals *totals, const TotalKey *key, const CatalogPrice *price,
 	a->prefix = account_prefix(a->key.account);
 	a->price = price_copy(price);
 	a->level = 1;
+	bj_tiertotals_find(totals, key, false, &a->base, &status);
 	MemoryContextSwitchTo(old);
-
-	bj_tiertotals_find(totals, key, NULL, &a->base, &status);
 	if (status != BJ_OK)
 		return status;
 
@@ -476,21 +475,27 @@ charges_of(Settling *settling)
 
 /*
  * One key: raise its total by what was posted and book what is missing.
- * Repeats when somebody else changed the row between our look and our write.
+ * Repeats when somebody else changed the row between our look and our write;
+ * the first look is that of the first touch, if there was a row.
  */
 static void
 settle_account(TierTotals *totals, Settling *settling, Account *a)
 {
-	for (;;)
+	for (int look = 0;; look++)
 	{
-		TotalRow	now = {0};
+		TotalRow	now = a->base;
 		TotalRow	row;
 		Decimal		difference;
 		BjStatus	status;
-		bool		found;
+		bool		found = now.version != NULL;
 
-		found = bj_tiertotals_find(totals, &a->key, &a->base, &now, &status);
-		bj_check(status);
+		if (look > 0 || !found)
+		{
+			CHECK_FOR_INTERRUPTS();
+			now = (TotalRow) {0};
+			found = bj_tiertotals_find(totals, &a->key, look > 0, &now, &status);
+			bj_check(status);
+		}
 		row = now;
 		row.rows = now.rows + a->own_rows;
 		bj_check(bj_decimal_add(now.quantity, a->own_quantity, &row.quantity));
@@ -508,7 +513,7 @@ settle_account(TierTotals *totals, Settling *settling, Account *a)
 			 * follow: it starts from what is now in the table.
 			 */
 			a->base = row;
-			ItemPointerSetInvalid(&a->base.root);
+			a->base.version = NULL;
 			a->own_quantity = a->own_booked = BJ_DECIMAL_ZERO;
 			a->own_rows = a->own_postings = 0;
 			return;

@@ -10,11 +10,13 @@
 #include "access/genam.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
 #include "executor/executor.h"
 #include "nodes/execnodes.h"
+#include "pgstat.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -75,10 +77,63 @@ relation_changed(Datum arg, Oid relid)
 			lookups[i].relid = InvalidOid;
 }
 
+/*
+ * Relations that this transaction has locked through bj_relation_open_kept(): to
+ * ask for a lock that one has costs as much again as to open the relation.
+ */
+#define HELD_KEPT 8
+
+static struct
+{
+	Oid			relid;
+	LOCKMODE	lockmode;
+}			held[HELD_KEPT];
+static int	nheld = 0;
+
+static void
+transaction_ended(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE &&
+		event != XACT_EVENT_PARALLEL_PRE_COMMIT)
+		nheld = 0;
+}
+
+/* A rollback releases the locks of the subtransaction, and we do not know whose are whose. */
+static void
+subtransaction_ended(SubXactEvent event, SubTransactionId my, SubTransactionId up, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		nheld = 0;
+}
+
 void
 bj_tables_init(void)
 {
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	RegisterXactCallback(transaction_ended, NULL);
+	RegisterSubXactCallback(subtransaction_ended, NULL);
+}
+
+Relation
+bj_relation_open_kept(Oid relid, LOCKMODE lockmode)
+{
+	Relation	rel;
+
+	for (int i = 0; i < nheld; i++)
+		if (held[i].relid == relid && held[i].lockmode == lockmode)
+		{
+			rel = RelationIdGetRelation(relid);
+			if (rel != NULL)
+				pgstat_init_relation(rel);
+			return rel;
+		}
+	rel = try_relation_open(relid, lockmode);
+	if (rel != NULL && nheld < HELD_KEPT)
+	{
+		held[nheld].relid = relid;
+		held[nheld++].lockmode = lockmode;
+	}
+	return rel;
 }
 
 void
@@ -117,8 +172,8 @@ bj_table_is(BjTable table, Oid relid)
 	return OidIsValid(relid) && table_oids[table] == relid;
 }
 
-Relation
-bj_table_open(BjTable table, LOCKMODE lockmode)
+static Relation
+table_open_by(BjTable table, LOCKMODE lockmode, Relation (*open) (Oid, LOCKMODE))
 {
 	/* twice: waiting for the lock may have shown that the table was replaced */
 	for (int i = 0; i < 2; i++)
@@ -128,12 +183,18 @@ bj_table_open(BjTable table, LOCKMODE lockmode)
 
 		if (!OidIsValid(relid))
 			return NULL;
-		rel = try_relation_open(relid, lockmode);
+		rel = open(relid, lockmode);
 		if (rel != NULL)
 			return rel;
 		table_oids[table] = InvalidOid;
 	}
 	return NULL;
+}
+
+Relation
+bj_table_open(BjTable table, LOCKMODE lockmode)
+{
+	return table_open_by(table, lockmode, try_relation_open);
 }
 
 static bool
@@ -190,7 +251,7 @@ Relation
 bj_table_open_columns(BjTable table, LOCKMODE lockmode, const Column *columns,
 					  int n, AttrNumber *attnums, const char **problem)
 {
-	Relation	rel = bj_table_open(table, lockmode);
+	Relation	rel = table_open_by(table, lockmode, bj_relation_open_kept);
 	const char *missing;
 
 	if (rel == NULL)

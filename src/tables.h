@@ -54,6 +54,13 @@ extern Oid	bj_table_oid(BjTable table);
 /* Opens and locks; NULL while the table does not exist. */
 extern Relation bj_table_open(BjTable table, LOCKMODE lockmode);
 
+/*
+ * Opens and locks any relation; NULL if it does not exist.  The caller closes
+ * it without a lockmode: the lock is kept until the end of the transaction, so
+ * that the next call need not ask for it.
+ */
+extern Relation bj_relation_open_kept(Oid relid, LOCKMODE lockmode);
+
 /* A column that the library reads or writes without the parser. */
 typedef struct Column
 {

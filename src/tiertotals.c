@@ -28,11 +28,13 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "btreepeek.h"
 #include "compat.h"
 #include "errors.h"
 #include "numericcodec.h"
 #include "tables.h"
 #include "tiertotals.h"
+#include "tupledata.h"
 
 enum
 {
@@ -47,14 +49,12 @@ static const Column columns[NCOLUMNS] = {
 
 struct TierTotals
 {
-	MemoryContext context;		/* of the scan, which allocates when it pleases */
+	BjBook		book;
 	Relation	rel;
 	Relation	index;
-	IndexScanDesc scan;
-	TupleTableSlot *slot;
-	BlockNumber blocks;			/* of the table, when the scan began */
-	ItemPointerData root;		/* of the row in the slot */
-	Datum	   *values;			/* of a new version of it */
+	BlockNumber blocks;			/* the table has at least so many */
+	Datum	   *values;			/* of a row, by attribute */
+	bool	   *isnull;
 	AttrNumber	att[NCOLUMNS];
 };
 
@@ -62,7 +62,7 @@ struct TierTotals
 static bool
 key_is_ours(Relation index, const AttrNumber *att)
 {
-	if (index->rd_index->indnkeyatts != 4 || !index->rd_index->indisunique)
+	if (!index->rd_index->indisunique || !bj_btreepeek_usable(index))
 		return false;
 	for (int i = 0; i < 4; i++)
 		if (index->rd_index->indkey.values[i] != att[i])
@@ -75,6 +75,7 @@ bj_tiertotals_open(BjBook book, const char **problem)
 {
 	TierTotals *t = palloc0(sizeof(TierTotals));
 	BjTable		table = book == BJ_BOOK_SHADOW ? BJ_TABLE_SHADOW_TOTAL : BJ_TABLE_TIER_TOTAL;
+	int			natts;
 	Oid			pkey;
 
 	t->rel = bj_table_open_columns(table, RowExclusiveLock, columns, NCOLUMNS,
@@ -82,7 +83,7 @@ bj_tiertotals_open(BjBook book, const char **problem)
 	if (t->rel == NULL)
 		return NULL;
 	pkey = bj_compat_primary_key(t->rel);
-	t->index = OidIsValid(pkey) ? try_relation_open(pkey, RowExclusiveLock) : NULL;
+	t->index = OidIsValid(pkey) ? bj_relation_open_kept(pkey, RowExclusiveLock) : NULL;
 	if (t->index == NULL || !key_is_ours(t->index, t->att) ||
 		t->rel->rd_rel->relam != HEAP_TABLE_AM_OID)
 	{
@@ -94,105 +95,93 @@ bj_tiertotals_open(BjBook book, const char **problem)
 		return NULL;
 	}
 	*problem = NULL;
-	t->context = CurrentMemoryContext;
-	t->values = palloc(RelationGetNumberOfAttributes(t->rel) * sizeof(Datum));
+	t->book = book;
+	natts = RelationGetNumberOfAttributes(t->rel);
+	t->values = palloc(natts * (sizeof(Datum) + sizeof(bool)));
+	t->isnull = (bool *) (t->values + natts);
 	return t;
 }
 
 void
 bj_tiertotals_close(TierTotals *t)
 {
-	if (t->scan != NULL)
-	{
-		index_endscan(t->scan);
-		ExecDropSingleTupleTableSlot(t->slot);
-	}
 	index_close(t->index, NoLock);
 	table_close(t->rel, NoLock);
 }
 
-static Oid
-filenode(TierTotals *t)
+/* ---- finding ---- */
+
+static inline Datum
+value(TierTotals *t, int column)
 {
-	return bj_compat_filenode(t->rel);
+	return t->values[t->att[column] - 1];
 }
 
-static void
-begin_scan(TierTotals *t)
-{
-	if (t->scan != NULL)
-		return;
-	t->slot = table_slot_create(t->rel, NULL);
-	t->blocks = RelationGetNumberOfBlocks(t->rel);
-	t->scan = bj_compat_index_beginscan(t->rel, t->index, SnapshotSelf, 4);
-}
-
+/* Is the row in t->values the one of the key? */
 static bool
-slot_key_is(TierTotals *t, const TotalKey *key)
+key_is(TierTotals *t, const TotalKey *key)
 {
-	bool		isnull;
 	KeyText		text;
 
-	if (DatumGetTimestampTz(slot_getattr(t->slot, t->att[PERIOD_START], &isnull)) != key->period_start ||
-		DatumGetInt64(slot_getattr(t->slot, t->att[PRICE_ID], &isnull)) != key->price_id)
+	if (DatumGetTimestampTz(value(t, PERIOD_START)) != key->period_start ||
+		DatumGetInt64(value(t, PRICE_ID)) != key->price_id)
 		return false;
-	bj_key_text(TEXTOID, slot_getattr(t->slot, t->att[ACCOUNT], &isnull), &text);
+	bj_key_text(TEXTOID, value(t, ACCOUNT), &text);
 	if (!bj_key_equal(text, key->account))
 		return false;
-	bj_key_text(TEXTOID, slot_getattr(t->slot, t->att[METER], &isnull), &text);
+	bj_key_text(TEXTOID, value(t, METER), &text);
 	return bj_key_equal(text, key->meter);
 }
 
 /*
- * Where this session last found some keys: a descent of the index costs 13
- * thousand instructions, and sessions come back to the same accounts.  Only a
- * hint: whatever is found there must be the row of the key.
+ * The version now valid of the row whose chain begins at root, copied; NULL if
+ * there is none.  Prunes the page as an index scan would: once in a
+ * transaction and key is enough to keep it tidy.
  */
-#define PLACES_KEPT 2048
-
-typedef struct Place
+static HeapTuple
+fetch_version(TierTotals *t, ItemPointerData root)
 {
-	uint64		hash;
-	Oid			filenode;		/* InvalidOid: empty */
-	ItemPointerData root;
-} Place;
+	Buffer		buffer = ReadBuffer(t->rel, ItemPointerGetBlockNumber(&root));
+	HeapTupleData tuple;
+	HeapTuple	copy = NULL;
 
-static Place places[PLACES_KEPT];
-
-static uint64
-key_hash(const TotalKey *key)
-{
-	uint64		seed = (uint64) key->price_id ^ (uint64) key->period_start;
-
-	seed = hash_bytes_extended((const unsigned char *) key->account.data, key->account.length, seed);
-	return hash_bytes_extended((const unsigned char *) key->meter.data, key->meter.length, seed);
+	heap_page_prune_opt(t->rel, buffer);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (heap_hot_search_buffer(&root, t->rel, buffer, SnapshotSelf, &tuple, NULL, true))
+		copy = heap_copytuple(&tuple);
+	UnlockReleaseBuffer(buffer);
+	return copy;
 }
 
-/*
- * Is the row still where it was?  Spares the descent of the index.  It must be
- * the root of the chain: from a heap-only version no chain is followed.
- */
+/* The row at root, if it is that of the key: into *row and t->values. */
 static bool
-fetch_hint(TierTotals *t, const TotalKey *key, ItemPointerData root, Oid node)
+fetch_at(TierTotals *t, const TotalKey *key, ItemPointerData root, TotalRow *row)
 {
-	ItemPointerData tid = root;
-	bool		again = false;
+	HeapTuple	version = fetch_version(t, root);
 
-	/* VACUUM may have cut the table since, though not since our lock */
-	if (!ItemPointerIsValid(&root) || node != filenode(t) ||
-		ItemPointerGetBlockNumber(&root) >= t->blocks)
+	if (version == NULL)
 		return false;
-	t->root = root;
-	return table_index_fetch_tuple(t->scan->xs_heapfetch, &tid, SnapshotSelf,
-								   t->slot, &again, NULL) &&
-		slot_key_is(t, key);
+	heap_deform_tuple(version, RelationGetDescr(t->rel), t->values, t->isnull);
+	if (!key_is(t, key))
+	{
+		heap_freetuple(version);
+		return false;
+	}
+	row->version = version;
+	/* the values point into the copy; the meter is the last that never changes */
+	row->fixed_size = DatumGetPointer(value(t, METER)) - (char *) version->t_data +
+		VARSIZE_ANY(DatumGetPointer(value(t, METER)));
+	return true;
 }
 
+/* By an index scan: sees whatever is there. */
 static bool
-fetch_key(TierTotals *t, const TotalKey *key)
+fetch_by_scan(TierTotals *t, const TotalKey *key, TotalRow *row)
 {
 	ScanKeyData keys[4];
+	IndexScanDesc scan = bj_compat_index_beginscan(t->rel, t->index, SnapshotSelf, 4);
 	ItemPointer tid;
+	bool		found = false;
 
 	ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid,
 						   C_COLLATION_OID, F_TEXTEQ, key->account.datum);
@@ -201,86 +190,153 @@ fetch_key(TierTotals *t, const TotalKey *key)
 	ScanKeyInit(&keys[2], 3, BTEqualStrategyNumber, F_TIMESTAMPTZ_EQ,
 				TimestampTzGetDatum(key->period_start));
 	ScanKeyInit(&keys[3], 4, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key->price_id));
-	index_rescan(t->scan, keys, 4, NULL, 0);
-	while ((tid = index_getnext_tid(t->scan, ForwardScanDirection)) != NULL)
-	{
-		t->root = *tid;			/* the fetch moves it to the version it finds */
-		if (index_fetch_heap(t->scan, t->slot))
-			return true;
-	}
-	return false;
+	index_rescan(scan, keys, 4, NULL, 0);
+	while (!found && (tid = index_getnext_tid(scan, ForwardScanDirection)) != NULL)
+		found = fetch_at(t, key, *tid, row);
+	index_endscan(scan);
+	return found;
+}
+
+static bool
+fetch_by_peek(TierTotals *t, const TotalKey *key, TotalRow *row)
+{
+	/* of the indexes of both books, as this session knows them */
+	static PeekRoot roots[2];
+	PeekKey		peek = {{key->account, key->meter}, {key->period_start, key->price_id}};
+	ItemPointerData tid;
+
+	return bj_btreepeek_find(t->index, &roots[t->book], &peek, &tid) &&
+		fetch_at(t, key, tid, row);
 }
 
 bool
-bj_tiertotals_find(TierTotals *t, const TotalKey *key, const TotalRow *hint,
+bj_tiertotals_find(TierTotals *t, const TotalKey *key, bool thorough,
 				   TotalRow *row, BjStatus *status)
 {
-	MemoryContext old = MemoryContextSwitchTo(t->context);
-	bool		isnull;
-	bool		found;
-
 	*status = BJ_OK;
-	begin_scan(t);
-	if (hint != NULL)
-		found = fetch_hint(t, key, hint->root, hint->filenode) || fetch_key(t, key);
-	else
-	{
-		uint64		hash = key_hash(key);
-		Place	   *place = &places[hash % PLACES_KEPT];
-
-		found = place->hash == hash && fetch_hint(t, key, place->root, place->filenode);
-		if (!found && (found = fetch_key(t, key)))
-			*place = (Place) {hash, filenode(t), t->root};
-	}
-	MemoryContextSwitchTo(old);
-	if (!found)
-	{
-		ExecClearTuple(t->slot);
+	if (!fetch_by_peek(t, key, row) &&
+		!(thorough && fetch_by_scan(t, key, row)))
 		return false;
-	}
-	*status = bj_numeric_read(slot_getattr(t->slot, t->att[QUANTITY], &isnull), &row->quantity);
+	row->filenode = bj_compat_filenode(t->rel);
+	*status = bj_numeric_read(value(t, QUANTITY), &row->quantity);
 	if (*status == BJ_OK)
-		*status = bj_numeric_read(slot_getattr(t->slot, t->att[AMOUNT], &isnull), &row->amount);
-	row->rows = DatumGetInt64(slot_getattr(t->slot, t->att[ROW_COUNT], &isnull));
-	row->tid = t->slot->tts_tid;
-	row->root = t->root;
-	row->filenode = filenode(t);
+		*status = bj_numeric_read(value(t, AMOUNT), &row->amount);
+	row->rows = DatumGetInt64(value(t, ROW_COUNT));
 	return true;
+}
+
+/* ---- writing ---- */
+
+/*
+ * Pins the page of a version that was read before, if it is still there and
+ * valid: it may have been updated and pruned, and its place be taken by
+ * another row.  The pin keeps it from being pruned from now on.
+ */
+static bool
+pin_version(TierTotals *t, const TotalRow *row, Buffer *buffer)
+{
+	HeapTupleData now = *row->version;
+	BlockNumber block = ItemPointerGetBlockNumber(&now.t_self);
+	OffsetNumber offset = ItemPointerGetOffsetNumber(&now.t_self);
+	HeapTupleHeader was = now.t_data;
+	Page		page;
+	ItemId		item;
+	bool		same = false;
+
+	if (row->filenode != bj_compat_filenode(t->rel))
+		return false;			/* CLUSTER in this transaction */
+	if (block >= t->blocks)
+		t->blocks = RelationGetNumberOfBlocks(t->rel);
+	if (block >= t->blocks)
+		return false;			/* cut off by VACUUM after a rollback freed our lock */
+	*buffer = ReadBuffer(t->rel, block);
+	LockBuffer(*buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(*buffer);
+	item = offset <= PageGetMaxOffsetNumber(page) ? PageGetItemId(page, offset) : NULL;
+	if (item != NULL && ItemIdIsNormal(item) && ItemIdGetLength(item) == now.t_len)
+	{
+		now.t_data = (HeapTupleHeader) PageGetItem(page, item);
+		same = HeapTupleHeaderGetRawXmin(now.t_data) == HeapTupleHeaderGetRawXmin(was) &&
+			now.t_data->t_hoff == was->t_hoff &&
+			memcmp((char *) now.t_data + was->t_hoff, (char *) was + was->t_hoff,
+				   now.t_len - was->t_hoff) == 0 &&
+			HeapTupleSatisfiesVisibility(&now, SnapshotSelf, *buffer);
+	}
+	LockBuffer(*buffer, BUFFER_LOCK_UNLOCK);
+	if (!same)
+		ReleaseBuffer(*buffer);
+	return same;
+}
+
+/*
+ * Do the columns that change make up the end of the row, in this order?  Then
+ * the rest can be taken over as it stands.
+ */
+static bool
+changes_at_end(TierTotals *t, HeapTuple old)
+{
+	int			natts = RelationGetNumberOfAttributes(t->rel);
+
+	return t->att[METER] == natts - 3 && t->att[ROW_COUNT] == natts - 2 &&
+		t->att[QUANTITY] == natts - 1 && t->att[AMOUNT] == natts &&
+		HeapTupleHeaderGetNatts(old->t_data) == natts && !HeapTupleHasNulls(old);
+}
+
+static HeapTuple
+form_version(TierTotals *t, const TotalRow *old, const TotalRow *row)
+{
+	TupleDesc	desc = RelationGetDescr(t->rel);
+	char		quantity[BJ_NUMERIC_SIZE] pg_attribute_aligned(MAXIMUM_ALIGNOF);
+	char		amount[BJ_NUMERIC_SIZE] pg_attribute_aligned(MAXIMUM_ALIGNOF);
+	Datum		quantity_datum = bj_numeric_write(row->quantity, quantity);
+	Datum		amount_datum = bj_numeric_write(row->amount, amount);
+	HeapTuple	tuple;
+	char	   *data;
+
+	if (!changes_at_end(t, old->version))
+	{
+		heap_deform_tuple(old->version, desc, t->values, t->isnull);
+		t->values[t->att[QUANTITY] - 1] = quantity_datum;
+		t->values[t->att[AMOUNT] - 1] = amount_datum;
+		t->values[t->att[ROW_COUNT] - 1] = Int64GetDatum(row->rows);
+		tuple = heap_form_tuple(desc, t->values, t->isnull);
+		tuple->t_tableOid = RelationGetRelid(t->rel);
+		return tuple;
+	}
+	tuple = palloc(HEAPTUPLESIZE + old->fixed_size + MAXIMUM_ALIGNOF + sizeof(int64) +
+				   2 * (MAXIMUM_ALIGNOF + BJ_NUMERIC_SIZE));
+	tuple->t_data = (HeapTupleHeader) ((char *) tuple + HEAPTUPLESIZE);
+	memcpy(tuple->t_data, old->version->t_data, old->fixed_size);
+	data = (char *) tuple->t_data + old->fixed_size;
+	data = bj_data_put_fixed(data, Int64GetDatum(row->rows), sizeof(int64));
+	data = bj_data_put_varlena(data, quantity_datum);
+	data = bj_data_put_varlena(data, amount_datum);
+	tuple->t_len = data - (char *) tuple->t_data;
+	ItemPointerSetInvalid(&tuple->t_self);
+	tuple->t_tableOid = RelationGetRelid(t->rel);
+	return tuple;
 }
 
 bool
 bj_tiertotals_update(TierTotals *t, const TotalRow *old, const TotalRow *row)
 {
-	TupleDesc	desc = RelationGetDescr(t->rel);
-	char		quantity[BJ_NUMERIC_SIZE] pg_attribute_aligned(MAXIMUM_ALIGNOF);
-	char		amount[BJ_NUMERIC_SIZE] pg_attribute_aligned(MAXIMUM_ALIGNOF);
 	HeapTuple	tuple;
 	BjIndexing	indexing;
-	ItemPointerData tid = old->tid;
+	Buffer		buffer;
+	TM_Result	result;
 
-	/* the slot still holds the row that find() returned */
-	slot_getallattrs(t->slot);
-	memcpy(t->values, t->slot->tts_values, desc->natts * sizeof(Datum));
-	t->values[t->att[QUANTITY] - 1] = bj_numeric_write(row->quantity, quantity);
-	t->values[t->att[AMOUNT] - 1] = bj_numeric_write(row->amount, amount);
-	t->values[t->att[ROW_COUNT] - 1] = Int64GetDatum(row->rows);
-	tuple = heap_form_tuple(desc, t->values, t->slot->tts_isnull);
-	tuple->t_tableOid = RelationGetRelid(t->rel);
-
-	switch (bj_compat_update(t->rel, &tid, tuple, GetCurrentCommandId(true), &indexing))
-	{
-		case TM_Ok:
-			bj_table_index(t->rel, tuple, indexing);
-			heap_freetuple(tuple);
-			return true;
-		case TM_Updated:
-		case TM_Deleted:
-			heap_freetuple(tuple);
-			return false;
-		default:
-			elog(ERROR, "a total was written twice in one command");
-	}
-	return false;
+	if (!pin_version(t, old, &buffer))
+		return false;
+	tuple = form_version(t, old, row);
+	result = bj_compat_update(t->rel, &old->version->t_self, tuple,
+							  GetCurrentCommandId(true), &indexing);
+	ReleaseBuffer(buffer);
+	if (result != TM_Ok && result != TM_Updated && result != TM_Deleted)
+		elog(ERROR, "a total was written twice in one command");
+	if (result == TM_Ok)
+		bj_table_index(t->rel, tuple, indexing);
+	heap_freetuple(tuple);
+	return result == TM_Ok;
 }
 
 static void

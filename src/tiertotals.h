@@ -12,7 +12,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
-#include "storage/itemptr.h"
+#include "access/htup.h"
 
 #include "core/decimal.h"
 #include "keytext.h"
@@ -32,9 +32,9 @@ typedef struct TotalRow
 	Decimal		quantity;
 	Decimal		amount;
 	int64		rows;
-	ItemPointerData tid;		/* of the version that was found */
-	ItemPointerData root;		/* what the index has: where its chain begins */
-	Oid			filenode;		/* the file that these are addresses in */
+	HeapTuple	version;		/* a copy of what was found; or NULL */
+	Size		fixed_size;		/* its bytes up to the end of the meter */
+	Oid			filenode;		/* the file that its t_self is an address in */
 } TotalRow;
 
 typedef struct TierTotals TierTotals;
@@ -48,17 +48,19 @@ extern TierTotals *bj_tiertotals_open(BjBook book, const char **problem);
 extern void bj_tiertotals_close(TierTotals *totals);
 
 /*
- * Looks the row up; hint: what an earlier look
- * found, or NULL.  False if there is
- * none now.  *status is not BJ_OK when the row holds what we cannot.
+ * Looks the row up.  False if there is none now, or unless it is thorough, and
+ * so ten times as dear, if it was missed, which is rare.  row->version is
+ * allocated in the current context.  *status is not BJ_OK when the row holds
+ * what we cannot.
  */
 extern bool bj_tiertotals_find(TierTotals *totals, const TotalKey *key,
-							   const TotalRow *hint, TotalRow *row,
+							   bool thorough, TotalRow *row,
 							   BjStatus *status);
 
 /*
- * Writes a new version of the row found; waits for whoever is writing it.
- * False if it changed meanwhile: find it again.
+ * Writes a new version of the row found, however long ago in this transaction;
+ * waits for whoever is writing it.  False if it changed meanwhile: find it
+ * again.
  */
 extern bool bj_tiertotals_update(TierTotals *totals, const TotalRow *old,
 								 const TotalRow *row);

@@ -416,12 +416,6 @@ bj_rate_quantity(const Price *price, Decimal quantity, Decimal *counted)
 	return BJ_OK;
 }
 
-BjStatus
-bj_rate_at(const Price *price, Position at, Decimal *amount)
-{
-	return bj_rate_between(price, BJ_NOT_CHARGED, at, amount);
-}
-
 /* The tier that a quantity above zero falls in; tiers above first. */
 static int32_t
 tier_of(const Price *price, Decimal quantity, int32_t first)
@@ -463,6 +457,47 @@ within_tier(const Price *price, Position before, Position after,
 		return false;
 	return bj_decimal_multiply(quantity, tier_terms(price, tier).unit_amount,
 							   amount) == BJ_OK;
+}
+
+/*
+ * f at a quantity above zero of a price with tiers: each tier reached costs its
+ * flat amount and what lies in it.  False: not such a case, or one for wider
+ * numbers.
+ */
+static bool
+at_tiers(const Price *price, Position at, Decimal *amount)
+{
+	bool		shared_out = is_shared_out(price);
+	Decimal		sum = BJ_DECIMAL_ZERO;
+	Decimal		lower = BJ_DECIMAL_ZERO;
+	int32_t		last;
+
+	if (price->ntiers == 0 || !at.charged || bj_decimal_sign(at.quantity) <= 0)
+		return false;
+	last = tier_of(price, at.quantity, 0);
+	for (int32_t tier = shared_out ? 0 : last; tier <= last; tier++)
+	{
+		Terms		terms = tier_terms(price, tier);
+		Decimal		upper = tier < last ? price->tiers[tier].up_to : at.quantity;
+		Decimal		part;
+
+		if (bj_decimal_subtract(upper, lower, &part) != BJ_OK ||
+			bj_decimal_multiply(part, terms.unit_amount, &part) != BJ_OK ||
+			bj_decimal_add(sum, part, &sum) != BJ_OK ||
+			bj_decimal_add(sum, terms.flat_amount, &sum) != BJ_OK)
+			return false;
+		lower = upper;
+	}
+	*amount = sum;
+	return true;
+}
+
+BjStatus
+bj_rate_at(const Price *price, Position at, Decimal *amount)
+{
+	if (at_tiers(price, at, amount))
+		return BJ_OK;
+	return bj_rate_between(price, BJ_NOT_CHARGED, at, amount);
 }
 
 BjStatus

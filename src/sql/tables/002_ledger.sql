@@ -89,15 +89,16 @@ COMMENT ON COLUMN billadj.charge.plan_price_id IS 'the price of the plan that wa
 COMMENT ON COLUMN billadj.charge.covers IS 'from when to when it is charged for; NULL for usage';
 
 -- fillfactor 10: small rows that change at every commit; dense pages of them
--- are pruned at each visit.
+-- are pruned at each visit.  What is fixed comes first, since an update looks
+-- at every column of the key, and what changes last, since it logs no more.
 CREATE TABLE billadj.tier_total (
-    account      text        COLLATE "C" NOT NULL,
-    meter        text        COLLATE "C" NOT NULL,
     period_start timestamptz NOT NULL,
     price_id     bigint      NOT NULL,
+    account      text        COLLATE "C" NOT NULL,
+    meter        text        COLLATE "C" NOT NULL,
+    row_count    bigint      NOT NULL,
     quantity     numeric     NOT NULL,
     amount       numeric     NOT NULL,
-    row_count    bigint      NOT NULL,
     CONSTRAINT tier_total_pkey PRIMARY KEY (account, meter, period_start, price_id)
 ) WITH (fillfactor = 10);
 ALTER TABLE billadj.tier_total ALTER account SET STORAGE PLAIN, ALTER meter SET STORAGE PLAIN,
