@@ -267,7 +267,9 @@ add_price(Work *w, const BillingPlan *plan, const PlanPrice *price, Span cut, in
 		full = full_amount(price, term);
 		if (bj_decimal_sign(full) == 0)
 			continue;
-		add_part(&w->lines, line_for(&w->lines, price, term->quantity, full, first),
+		add_part(&w->lines,
+				 line_for(&w->lines, price, price->per_unit ? term->quantity :
+						  bj_decimal_from_int64(1), full, first),
 				 span, term->term_id);
 	}
 }

@@ -37,6 +37,7 @@ GRANT EXECUTE ON FUNCTION billadj.subscription_periods(text, bigint, timestamptz
 CREATE FUNCTION billadj.frozen_trigger() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO'
 AS $function$
 DECLARE
     free  text[] := CASE tg_table_name WHEN 'plan' THEN '{description}' WHEN 'plan_price' THEN '{valid}'
@@ -52,7 +53,9 @@ BEGIN
       FROM jsonb_each(to_jsonb(old)) o JOIN jsonb_each(to_jsonb(new)) n USING (key)
      WHERE o.value::text <> n.value::text AND o.key <> ALL (free)
      ORDER BY o.key COLLATE "C" LIMIT 1;
-    IF altered IS NULL AND tg_table_name = 'plan_price' AND (lower(new.valid) IS DISTINCT FROM lower(old.valid) OR NOT new.valid <@ old.valid) THEN
+    IF altered IS NULL AND tg_table_name = 'plan_price'
+       AND (lower((to_jsonb(new) ->> 'valid')::tstzrange) IS DISTINCT FROM lower((to_jsonb(old) ->> 'valid')::tstzrange)
+            OR NOT (to_jsonb(new) ->> 'valid')::tstzrange <@ (to_jsonb(old) ->> 'valid')::tstzrange) THEN
         altered := 'valid';
     ELSIF altered IS NULL AND tg_table_name IN ('term', 'billing_cycle') AND (to_jsonb(old) ->> 'superseded_at') IS NOT NULL THEN
         altered := 'superseded_at';
@@ -182,7 +185,7 @@ BEGIN
 
     FOR entry IN SELECT coalesce(e.value ->> 'component', 'base') AS component, coalesce(e.value ->> 'kind', 'recurring') AS kind,
                         coalesce(e.value ->> 'timing', 'advance') AS timing, e.value ->> 'meter' AS meter,
-                        coalesce((e.value ->> 'per_unit')::boolean, true) AS per_unit,
+                        coalesce((e.value ->> 'per_unit')::boolean, e.value ->> 'model' <> 'flat') AS per_unit,
                         billadj.price_normal(e.value - '{component,kind,timing,meter,per_unit,currency}'::text[]) AS price
                    FROM jsonb_array_elements(doc -> 'prices') WITH ORDINALITY AS e(value, place) ORDER BY e.place LOOP
         object := format('price %s/%s', doc ->> 'plan', entry.component);
@@ -289,6 +292,9 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
+    IF detail IS NULL THEN
+        RAISE EXCEPTION '%', problem USING ERRCODE = 'UB113', HINT = hint;
+    END IF;
     RAISE EXCEPTION '%', problem USING ERRCODE = 'UB113', DETAIL = detail, HINT = hint;
 END
 $function$;
@@ -988,6 +994,7 @@ BEGIN
                                       'Name a finite start, and an end after it.');
     END IF;
     zone := coalesce(time_zone, (SELECT a.time_zone FROM billadj.account a WHERE a.account = subscribe.account), (billadj.settings()).time_zone);
+    PERFORM billadj.period_at(begins, wanted.every, begins, zone);     -- an unknown zone is refused
     trial_until := ((begins AT TIME ZONE zone) + trial) AT TIME ZONE zone;
     number := nextval('billadj.subscription_id_seq');
     change := nextval('billadj.subscription_id_seq');
@@ -996,7 +1003,7 @@ BEGIN
     PERFORM billadj.write_timeline(number, account, change,
         (SELECT jsonb_agg(jsonb_build_object('term_id', NULL, 'valid', v.valid, 'plan', plan, 'quantity', quantity, 'state', v.state, 'discount', discount,
                                              'priced_at', coalesce(priced_at, begins)))
-           FROM (VALUES ('trial', tstzrange(begins, coalesce(least(trial_until, ends_at), begins))),
+           FROM (VALUES ('trial', tstzrange(begins, CASE WHEN trial_until IS NULL THEN begins ELSE least(trial_until, ends_at) END)),
                         ('active', tstzrange(coalesce(trial_until, begins), CASE WHEN ends_at IS NULL OR ends_at > coalesce(trial_until, begins) THEN ends_at
                                                                                 ELSE coalesce(trial_until, begins) END))) AS v(state, valid)
           WHERE NOT isempty(v.valid)),
@@ -1096,7 +1103,7 @@ GRANT EXECUTE ON FUNCTION billadj.cancel(bigint, timestamptz, text, text, timest
 
 -- An end that was agreed with a renewal is moved, once for each length that has
 -- passed.
-CREATE FUNCTION billadj.renew_subscriptions(at timestamptz, account text, subscription bigint) RETURNS integer
+CREATE FUNCTION billadj.renew_subscriptions(at timestamptz, account text, subscription bigint) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO'
@@ -1106,7 +1113,7 @@ DECLARE
     due     record;
     ends_at timestamptz;
     until   timestamptz;
-    number  integer := 0;
+    number  bigint := 0;
 BEGIN
     FOR due IN
         SELECT s.subscription_id, s.renew_every, s.renew_prices, e.ends_at, c.time_zone
@@ -1124,16 +1131,15 @@ BEGIN
         ends_at := due.ends_at;
         WHILE ends_at <= renew_subscriptions.at LOOP
             until := ((ends_at AT TIME ZONE due.time_zone) + due.renew_every) AT TIME ZONE due.time_zone;
-            PERFORM FROM billadj.change_subscription(due.subscription_id, jsonb_strip_nulls(jsonb_build_object(
-                'kind', 'renew', 'at', ends_at, 'until', until, 'priced_at', CASE due.renew_prices WHEN 'current' THEN ends_at END)), ends_at);
+            number := number + (SELECT count(*) FROM billadj.change_subscription(due.subscription_id, jsonb_strip_nulls(jsonb_build_object(
+                'kind', 'renew', 'at', ends_at, 'until', until, 'priced_at', CASE due.renew_prices WHEN 'current' THEN ends_at END)), ends_at));
             ends_at := until;
-            number := number + 1;
         END LOOP;
     END LOOP;
     RETURN number;
 END
 $function$;
-COMMENT ON FUNCTION billadj.renew_subscriptions(timestamptz, text, bigint) IS 'renews what has ended and is to be renewed; part of charge_subscriptions()';
+COMMENT ON FUNCTION billadj.renew_subscriptions(timestamptz, text, bigint) IS 'renews what has ended and is to be renewed; returns how many charges that made; part of charge_subscriptions()';
 REVOKE ALL ON FUNCTION billadj.renew_subscriptions(timestamptz, text, bigint) FROM PUBLIC;
 
 -- A trial that ended, a change that was scheduled: nobody was there when it
@@ -1192,8 +1198,8 @@ BEGIN
             UPDATE billadj.subscription s SET revision = s.revision + 1 WHERE s.subscription_id = number;
         END LOOP;
     END IF;
-    PERFORM billadj.renew_subscriptions(at, account, subscription);
-    number := billadj.post_differences(at, earliest, at, account, subscription);
+    number := billadj.renew_subscriptions(at, account, subscription);
+    number := number + billadj.post_differences(at, earliest, at, account, subscription);
     PERFORM billadj.tell_begun_terms(earliest, at, account, subscription);
     RETURN number;
 END
@@ -1216,13 +1222,13 @@ BEGIN
     END IF;
     FOR account, subscription_id, effective_at IN
         SELECT s.account, s.subscription_id,
-               CASE mode WHEN 'renewal' THEN e.ends_at
+               CASE mode WHEN 'renewal' THEN CASE WHEN s.renew_every IS NOT NULL THEN e.ends_at END
                          WHEN 'next_period' THEN CASE WHEN lower(p.period) = raise_prices.at THEN raise_prices.at ELSE upper(p.period) END
                          WHEN 'at_once' THEN raise_prices.at END
           FROM billadj.subscription s
          CROSS JOIN LATERAL (SELECT max(upper(t.valid)) AS ends_at FROM billadj.term t
                               WHERE t.account = s.account AND t.subscription_id = s.subscription_id AND t.superseded_at IS NULL
-                             HAVING bool_or(t.plan = raise_prices.plan AND t.state <> 'forfeited' AND t.valid && tstzrange(raise_prices.at, NULL))) e
+                             HAVING bool_or(t.plan = raise_prices.plan AND t.state <> 'forfeited' AND coalesce(upper(t.valid) >= raise_prices.at, true))) e
           LEFT JOIN LATERAL billadj.subscription_periods(s.account, s.subscription_id, raise_prices.at, raise_prices.at + '1 microsecond') p ON true
          ORDER BY s.account, s.subscription_id
     LOOP
@@ -1302,7 +1308,7 @@ COMMENT ON FUNCTION billadj.reach_milestone(bigint, timestamptz) IS 'marks a mil
 REVOKE ALL ON FUNCTION billadj.reach_milestone(bigint, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.reach_milestone(bigint, timestamptz) TO billadj_admin, billadj_operator;
 
-CREATE FUNCTION billadj.subscriptions_due(from_at timestamptz DEFAULT now(), to_at timestamptz DEFAULT now() + interval '1 month', account text DEFAULT NULL)
+CREATE FUNCTION billadj.subscriptions_due(from_at timestamptz DEFAULT now(), to_at timestamptz DEFAULT now() + interval '1 month', of_account text DEFAULT NULL)
 RETURNS TABLE (account text, subscription_id bigint, due_at timestamptz, what text, detail text, amount numeric, currency text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -1313,7 +1319,7 @@ BEGIN
     PERFORM billadj.require_installed();
     RETURN QUERY
     SELECT d.account, d.subscription_id, d.due_at, 'charge', format('%s %s', p.plan, p.component), d.amount, d.currency
-      FROM billadj.recurring_differences(subscriptions_due.to_at, subscriptions_due.from_at, NULL, subscriptions_due.account) d
+      FROM billadj.recurring_differences(subscriptions_due.to_at, subscriptions_due.from_at, NULL, subscriptions_due.of_account) d
       JOIN billadj.plan_price p ON p.plan_price_id = d.plan_price_id
      WHERE d.due_at >= subscriptions_due.from_at AND d.due_at < subscriptions_due.to_at
     UNION ALL
@@ -1322,7 +1328,7 @@ BEGIN
       FROM billadj.term t
       JOIN billadj.term b ON b.account = t.account AND b.subscription_id = t.subscription_id AND b.superseded_at IS NULL AND upper(b.valid) = lower(t.valid)
      WHERE t.superseded_at IS NULL AND lower(t.valid) >= subscriptions_due.from_at AND lower(t.valid) < subscriptions_due.to_at
-       AND (subscriptions_due.account IS NULL OR t.account = subscriptions_due.account)
+       AND (subscriptions_due.of_account IS NULL OR t.account = subscriptions_due.of_account)
     UNION ALL
     SELECT t.account, t.subscription_id, upper(t.valid), CASE WHEN s.renew_every IS NULL THEN 'end' ELSE 'renewal' END,
            coalesce(format('for %s, prices: %s', s.renew_every, s.renew_prices), ''), NULL, NULL
@@ -1331,11 +1337,11 @@ BEGIN
      WHERE t.superseded_at IS NULL AND t.state <> 'forfeited' AND upper(t.valid) >= subscriptions_due.from_at AND upper(t.valid) < subscriptions_due.to_at
        AND NOT EXISTS (SELECT FROM billadj.term n WHERE n.account = t.account AND n.subscription_id = t.subscription_id AND n.superseded_at IS NULL
                                                     AND n.state <> 'forfeited' AND lower(n.valid) >= upper(t.valid))
-       AND (subscriptions_due.account IS NULL OR t.account = subscriptions_due.account)
+       AND (subscriptions_due.of_account IS NULL OR t.account = subscriptions_due.of_account)
     UNION ALL
     SELECT m.account, m.subscription_id, m.due_at, 'milestone', m.description, m.amount, m.currency
       FROM billadj.milestone m
-     WHERE m.reached_at IS NULL AND m.due_at < subscriptions_due.to_at AND (subscriptions_due.account IS NULL OR m.account = subscriptions_due.account)
+     WHERE m.reached_at IS NULL AND m.due_at < subscriptions_due.to_at AND (subscriptions_due.of_account IS NULL OR m.account = subscriptions_due.of_account)
      ORDER BY 3, 1, 2, 4, 5;
 END
 $function$;
