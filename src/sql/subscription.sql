@@ -1350,3 +1350,345 @@ COMMENT ON FUNCTION billadj.subscriptions_due(timestamptz, timestamptz, text) IS
 REVOKE ALL ON FUNCTION billadj.subscriptions_due(timestamptz, timestamptz, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.subscriptions_due(timestamptz, timestamptz, text)
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+
+-- ---- a host's own table of subscriptions ----
+
+-- Brings one subscription to what its host row says, from a time on.  plan NULL:
+-- the row is gone.
+CREATE FUNCTION billadj.follow_subscription(attachment_id bigint, account text, subscription_key text, plan text, quantity numeric,
+    starts_at timestamptz, ends_at timestamptz, at timestamptz)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO'
+AS $function$
+#variable_conflict use_variable
+DECLARE
+    number bigint;
+    here   record;
+    until  timestamptz;
+    moment timestamptz;
+    did    text := '';
+BEGIN
+    SELECT s.subscription_id INTO number FROM billadj.subscription s
+     WHERE s.account = follow_subscription.account AND s.subscription_key = follow_subscription.subscription_key
+       AND s.attachment_id = follow_subscription.attachment_id;
+    IF number IS NULL THEN
+        IF plan IS NULL OR ends_at <= coalesce(starts_at, at) THEN
+            RETURN '';
+        END IF;
+        number := billadj.subscribe(account, plan, coalesce(starts_at, at), coalesce(quantity, 1), ends_at => ends_at,
+                                    subscription_key => subscription_key, attachment_id => attachment_id, as_of => at);
+        RETURN 'subscribed';
+    END IF;
+    -- a change before the start takes effect with it
+    SELECT greatest(at, s.starts_at) INTO moment FROM billadj.subscription s WHERE s.account = follow_subscription.account AND s.subscription_id = number;
+    SELECT CASE WHEN bool_and(NOT upper_inf(t.valid)) THEN max(upper(t.valid)) END INTO until
+      FROM billadj.term t
+     WHERE t.account = follow_subscription.account AND t.subscription_id = number AND t.superseded_at IS NULL AND t.state <> 'forfeited';
+    IF plan IS NULL OR ends_at < moment THEN
+        ends_at := moment;
+    END IF;
+    IF plan IS NOT NULL AND until <= moment AND coalesce(ends_at > moment, true) THEN
+        PERFORM FROM billadj.change_subscription(number, jsonb_strip_nulls(jsonb_build_object('kind', 'reactivate', 'plan', plan, 'quantity', quantity, 'at', moment)), at);
+        until := NULL;
+        did := 'reactivated';
+    ELSIF until IS NOT NULL AND plan IS NOT NULL AND until > moment AND (ends_at IS NULL OR ends_at > until) THEN
+        PERFORM FROM billadj.change_subscription(number, jsonb_build_object('kind', 'renew', 'at', until), at);
+        until := NULL;
+        did := 'renewed';
+    END IF;
+    SELECT t.plan, t.quantity INTO here FROM billadj.term t
+     WHERE t.account = follow_subscription.account AND t.subscription_id = number AND t.superseded_at IS NULL AND t.valid @> moment AND t.state <> 'forfeited';
+    IF FOUND AND plan IS NOT NULL AND (here.plan <> plan OR here.quantity <> coalesce(quantity, here.quantity)) THEN
+        PERFORM FROM billadj.change_subscription(number, jsonb_strip_nulls(jsonb_build_object(
+            'kind', CASE WHEN here.plan = plan THEN 'quantity' ELSE 'plan' END, 'plan', CASE WHEN here.plan <> plan THEN plan END,
+            'quantity', quantity, 'at', moment)), at);
+        did := concat_ws(', ', nullif(did, ''), 'changed');
+    END IF;
+    IF ends_at IS NOT NULL AND coalesce(until > ends_at, until IS NULL) THEN
+        PERFORM FROM billadj.change_subscription(number, jsonb_build_object('kind', 'cancel', 'at', ends_at), at);
+        did := concat_ws(', ', nullif(did, ''), 'cancelled');
+    END IF;
+    RETURN did;
+END
+$function$;
+COMMENT ON FUNCTION billadj.follow_subscription(bigint, text, text, text, numeric, timestamptz, timestamptz, timestamptz) IS
+    'changes a subscription to what its host row says; part of attach_subscriptions()';
+REVOKE ALL ON FUNCTION billadj.follow_subscription(bigint, text, text, text, numeric, timestamptz, timestamptz, timestamptz) FROM PUBLIC;
+
+-- The columns of a host row as an expression of SQL; alias names the row.
+CREATE FUNCTION billadj.subscription_columns(mapping jsonb, alias text) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+SELECT string_agg(CASE WHEN mapping ->> v.name IS NULL THEN format('NULL::%s AS %I', v.type, v.name)
+                       WHEN v.name IN ('account', 'subscription_key') THEN format('billadj.event_key((%s).%I) AS %I', alias, mapping ->> v.name, v.name)
+                       ELSE format('(%s).%I::%s AS %I', alias, mapping ->> v.name, v.type, v.name) END, ', ' ORDER BY v.place)
+  FROM (VALUES (1, 'account', 'text'), (2, 'subscription_key', 'text'), (3, 'plan', 'text'), (4, 'quantity', 'numeric'),
+               (5, 'starts_at', 'timestamptz'), (6, 'ends_at', 'timestamptz')) AS v(place, name, type)
+$function$;
+COMMENT ON FUNCTION billadj.subscription_columns(jsonb, text) IS 'what is read of a host row of subscriptions; part of attach_subscriptions()';
+REVOKE ALL ON FUNCTION billadj.subscription_columns(jsonb, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.subscription_columns(jsonb, text) TO billadj_admin, billadj_operator;
+
+-- SECURITY DEFINER: the host's login has no right on our tables.  What is wrong
+-- with a subscription does not fail the host's statement, unless it was attached
+-- so; a conflict with another transaction always does, since it can be repeated.
+CREATE FUNCTION billadj.subscription_row_trigger() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    binding record;
+    was     record;
+    now_is  record;
+BEGIN
+    IF current_setting('row_security') = 'off'
+       AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = session_user) THEN
+        RETURN NULL;            -- a restore brings the timelines as well
+    END IF;
+    SELECT a.* INTO binding FROM billadj.subscription_attachment a WHERE a.attachment_id = tg_argv[0]::bigint AND a.state = 'active';
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    SELECT NULL::text AS account, NULL::text AS subscription_key INTO was;
+    now_is := was;
+    BEGIN
+        IF tg_op <> 'INSERT' THEN
+            EXECUTE 'SELECT ' || billadj.subscription_columns(binding.mapping, '$1') INTO was USING old;
+        END IF;
+        IF tg_op <> 'DELETE' THEN
+            EXECUTE 'SELECT ' || billadj.subscription_columns(binding.mapping, '$1') INTO now_is USING new;
+        END IF;
+        IF tg_op = 'DELETE' OR tg_op = 'UPDATE' AND (was.account, was.subscription_key) IS DISTINCT FROM (now_is.account, now_is.subscription_key) THEN
+            PERFORM billadj.follow_subscription(binding.attachment_id, was.account, was.subscription_key, NULL, NULL, NULL, NULL, now());
+        END IF;
+        IF tg_op <> 'DELETE' THEN
+            PERFORM billadj.follow_subscription(binding.attachment_id, now_is.account, now_is.subscription_key, now_is.plan, now_is.quantity,
+                                                now_is.starts_at, now_is.ends_at, now());
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        IF binding.mapping ->> 'on_error' = 'reject' OR sqlstate LIKE '40%' THEN
+            RAISE;
+        END IF;
+        RAISE WARNING 'subscription of table % is not followed: %', tg_relid::regclass, sqlerrm
+            USING DETAIL = format('SQLSTATE %s, account %s, key %s.', sqlstate, coalesce(now_is.account, was.account), coalesce(now_is.subscription_key, was.subscription_key)),
+                  HINT = format('Mend it, then SELECT billadj.sync_subscriptions(%L);', tg_relid::regclass::text);
+    END;
+    RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION billadj.subscription_row_trigger() IS 'trigger on a host table of subscriptions: what changes in a row changes its subscription';
+REVOKE ALL ON FUNCTION billadj.subscription_row_trigger() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.subscription_row_trigger() TO billadj_admin;
+
+CREATE FUNCTION billadj.subscription_attachment_of(relation regclass) RETURNS bigint
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    number bigint;
+BEGIN
+    SELECT split_part(encode(t.tgargs, 'escape'), '\000', 1)::bigint INTO number
+      FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+     WHERE t.tgrelid = relation AND p.proname = 'subscription_row_trigger' AND p.pronamespace = 'billadj'::regnamespace
+     LIMIT 1;
+    IF number IS NULL THEN
+        RAISE EXCEPTION 'table % is not attached', relation
+            USING ERRCODE = 'UB014', HINT = format('SELECT * FROM billadj.attach_subscriptions(%L, account => …, plan => …);', relation::text);
+    END IF;
+    RETURN number;
+END
+$function$;
+COMMENT ON FUNCTION billadj.subscription_attachment_of(regclass) IS 'number of the attachment of a host table of subscriptions, or error UB014';
+REVOKE ALL ON FUNCTION billadj.subscription_attachment_of(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.subscription_attachment_of(regclass) TO billadj_admin, billadj_operator, billadj_auditor;
+
+CREATE FUNCTION billadj.attach_subscriptions(relation regclass, account text, plan text, quantity text DEFAULT NULL, subscription_key text DEFAULT NULL,
+    starts_at text DEFAULT NULL, ends_at text DEFAULT NULL, on_error text DEFAULT 'warn', lock_timeout interval DEFAULT '2 s', dry_run boolean DEFAULT false)
+RETURNS TABLE (step integer, action text, object text, lock text, sql text, done boolean)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_variable
+DECLARE
+    wanted  record;
+    host    record;
+    key     text := subscription_key;
+    mapping jsonb;
+    changed text;
+    number  text := '<attachment_id>';
+    waited  text;
+BEGIN
+    PERFORM billadj.require_installed();
+    PERFORM billadj.require_host_owner(relation);
+    PERFORM billadj.check_host(relation);
+    IF on_error NOT IN ('warn', 'reject') OR on_error IS NULL THEN
+        RAISE EXCEPTION 'on_error % is unknown', quote_nullable(on_error) USING ERRCODE = 'UB013', HINT = 'It is ''warn'' or ''reject''.';
+    END IF;
+    IF key IS NULL THEN
+        SELECT a.attname INTO key FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+         WHERE i.indrelid = relation AND i.indisprimary AND i.indnkeyatts = 1;
+        IF key IS NULL THEN
+            RAISE EXCEPTION 'table % has no primary key of one column', relation
+                USING ERRCODE = 'UB013', HINT = 'Name the column that tells its rows apart: subscription_key => ….';
+        END IF;
+    END IF;
+    PERFORM billadj.check_column(relation, v.role, v.name)
+       FROM (VALUES ('account', account), ('event key', key), ('meter', plan), ('quantity', quantity), ('time', starts_at), ('time', ends_at)) AS v(role, name)
+      WHERE v.name IS NOT NULL;
+    IF EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+                WHERE t.tgrelid = relation AND p.proname = 'subscription_row_trigger' AND p.pronamespace = 'billadj'::regnamespace) THEN
+        RAISE EXCEPTION 'cannot attach %: it is attached already', relation
+            USING ERRCODE = 'UB013', HINT = format('SELECT * FROM billadj.detach_subscriptions(%L);', relation::text);
+    END IF;
+    mapping := jsonb_strip_nulls(jsonb_build_object('account', account, 'subscription_key', key, 'plan', plan, 'quantity', quantity,
+                                                    'starts_at', starts_at, 'ends_at', ends_at, 'on_error', on_error));
+    changed := (SELECT string_agg(format('old.%1$I IS DISTINCT FROM new.%1$I', e.value), ' OR ' ORDER BY e.value COLLATE "C")
+                  FROM (SELECT DISTINCT m.value FROM jsonb_each_text(mapping - 'on_error') m) e);
+    done := NOT dry_run;
+    step := 1;
+    action := 'insert attachment';
+    object := 'billadj.subscription_attachment';
+    lock := 'RowExclusiveLock';
+    SELECT n.nspname, c.relname INTO host FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation;
+    sql := format('INSERT INTO billadj.subscription_attachment (schema_name, relation_name, mapping) VALUES (%L, %L, %L)', host.nspname, host.relname, mapping);
+    IF NOT dry_run THEN
+        waited := billadj.swap_lock_timeout(lock_timeout);
+        EXECUTE sql || ' RETURNING attachment_id::text' INTO number;
+    END IF;
+    RETURN NEXT;
+    FOR wanted IN SELECT v.* FROM (VALUES ('insert', 'INSERT', ''), ('update', 'UPDATE', format(' WHEN (%s)', changed)), ('delete', 'DELETE', '')) AS v(name, event, condition) LOOP
+        step := step + 1;
+        action := 'create trigger';
+        object := relation::text;
+        lock := 'ShareRowExclusiveLock';
+        sql := format('CREATE TRIGGER billadj_subscription_%s AFTER %s ON %s FOR EACH ROW%s EXECUTE FUNCTION billadj.subscription_row_trigger(%L)',
+                      wanted.name, wanted.event, relation, wanted.condition, number);
+        IF NOT dry_run THEN
+            EXECUTE sql;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+    PERFORM set_config('lock_timeout', waited, true) WHERE waited IS NOT NULL;
+END
+$function$;
+COMMENT ON FUNCTION billadj.attach_subscriptions(regclass, text, text, text, text, text, text, text, interval, boolean) IS
+    'makes the rows of a host table subscriptions: an UPDATE of plan or quantity is a change, a DELETE or an end cancels; then run sync_subscriptions(); owner of the table and billadj_admin';
+REVOKE ALL ON FUNCTION billadj.attach_subscriptions(regclass, text, text, text, text, text, text, text, interval, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.attach_subscriptions(regclass, text, text, text, text, text, text, text, interval, boolean) TO billadj_admin;
+
+CREATE FUNCTION billadj.detach_subscriptions(relation regclass, dry_run boolean DEFAULT false)
+RETURNS TABLE (step integer, action text, object text, lock text, sql text, done boolean)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_variable
+DECLARE
+    number bigint;
+    name   text;
+BEGIN
+    PERFORM billadj.require_host_owner(relation);
+    number := billadj.subscription_attachment_of(relation);
+    done := NOT dry_run;
+    step := 0;
+    FOR name IN SELECT t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+                 WHERE t.tgrelid = relation AND p.proname = 'subscription_row_trigger' AND p.pronamespace = 'billadj'::regnamespace ORDER BY 1 LOOP
+        step := step + 1;
+        action := 'drop trigger';
+        object := relation::text;
+        lock := 'AccessExclusiveLock';
+        sql := format('DROP TRIGGER %I ON %s', name, relation);
+        IF NOT dry_run THEN
+            EXECUTE sql;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+    step := step + 1;
+    action := 'update attachment';
+    object := 'billadj.subscription_attachment';
+    lock := 'RowExclusiveLock';
+    sql := format('UPDATE billadj.subscription_attachment SET state = ''detached'' WHERE attachment_id = %s', number);
+    IF NOT dry_run THEN
+        EXECUTE sql;
+    END IF;
+    RETURN NEXT;
+END
+$function$;
+COMMENT ON FUNCTION billadj.detach_subscriptions(regclass, boolean) IS 'drops the triggers of attach_subscriptions(); the subscriptions go on by themselves; owner of the table and billadj_admin';
+REVOKE ALL ON FUNCTION billadj.detach_subscriptions(regclass, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.detach_subscriptions(regclass, boolean) TO billadj_admin;
+
+-- Runs as the caller: who may read the host table is the host's business.
+CREATE FUNCTION billadj.subscription_gap(relation regclass)
+RETURNS TABLE (account text, subscription_key text, problem text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    number bigint := billadj.subscription_attachment_of(relation);
+BEGIN
+    RETURN QUERY EXECUTE format($sql$
+        WITH host AS (SELECT %s FROM %s AS r), ours AS (
+            SELECT s.account, s.subscription_key, t.plan, t.quantity, t.term_id
+              FROM billadj.subscription s
+              LEFT JOIN billadj.term t ON t.account = s.account AND t.subscription_id = s.subscription_id AND t.superseded_at IS NULL
+                   AND t.state <> 'forfeited' AND t.valid @> greatest(now(), s.starts_at)
+             WHERE s.attachment_id = $1)
+        SELECT coalesce(h.account, o.account), coalesce(h.subscription_key, o.subscription_key),
+               CASE WHEN o.subscription_key IS NULL THEN 'not subscribed'
+                    WHEN h.subscription_key IS NULL THEN 'the row is gone'
+                    WHEN o.term_id IS NULL THEN 'has ended'
+                    WHEN h.ends_at <= now() THEN 'should have ended'
+                    WHEN o.plan <> h.plan THEN format('plan %%s instead of %%s', o.plan, h.plan)
+                    ELSE format('quantity %%s instead of %%s', o.quantity, h.quantity) END
+          FROM host h FULL JOIN ours o ON o.account = h.account AND o.subscription_key = h.subscription_key
+         WHERE CASE WHEN o.subscription_key IS NULL THEN h.plan IS NOT NULL AND coalesce(h.ends_at > now(), true)
+                    WHEN h.subscription_key IS NULL OR h.ends_at <= now() OR h.plan IS NULL THEN o.term_id IS NOT NULL
+                    ELSE o.term_id IS NULL OR o.plan <> h.plan OR o.quantity <> coalesce(h.quantity, o.quantity) END
+         ORDER BY 1, 2$sql$,
+        billadj.subscription_columns((SELECT a.mapping FROM billadj.subscription_attachment a WHERE a.attachment_id = number), 'r'), relation)
+    USING number;
+END
+$function$;
+COMMENT ON FUNCTION billadj.subscription_gap(regclass) IS 'rows of an attached table whose subscription says something else; no row: none';
+REVOKE ALL ON FUNCTION billadj.subscription_gap(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.subscription_gap(regclass) TO billadj_admin, billadj_operator, billadj_auditor;
+
+CREATE FUNCTION billadj.sync_subscription(attachment_id bigint, account text, subscription_key text, plan text, quantity numeric,
+    starts_at timestamptz, ends_at timestamptz) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    RETURN billadj.follow_subscription($1, $2, $3, $4, $5, $6, $7, now());
+END
+$function$;
+COMMENT ON FUNCTION billadj.sync_subscription(bigint, text, text, text, numeric, timestamptz, timestamptz) IS 'brings one subscription to what its host row says; part of sync_subscriptions()';
+REVOKE ALL ON FUNCTION billadj.sync_subscription(bigint, text, text, text, numeric, timestamptz, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.sync_subscription(bigint, text, text, text, numeric, timestamptz, timestamptz) TO billadj_admin, billadj_operator;
+
+CREATE FUNCTION billadj.sync_subscriptions(relation regclass) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    attached bigint := billadj.subscription_attachment_of(relation);
+    row_is   record;
+    number   bigint := 0;
+BEGIN
+    FOR row_is IN EXECUTE format('SELECT g.account, g.subscription_key, h.plan, h.quantity, h.starts_at, h.ends_at
+                                    FROM billadj.subscription_gap(%L) g
+                                    LEFT JOIN (SELECT %s FROM %s AS r) h ON h.account = g.account AND h.subscription_key = g.subscription_key
+                                   ORDER BY g.account, g.subscription_key', relation,
+                                 billadj.subscription_columns((SELECT a.mapping FROM billadj.subscription_attachment a WHERE a.attachment_id = attached), 'r'), relation) LOOP
+        PERFORM billadj.sync_subscription(attached, row_is.account, row_is.subscription_key, row_is.plan, row_is.quantity, row_is.starts_at, row_is.ends_at);
+        number := number + 1;
+    END LOOP;
+    RETURN number;
+END
+$function$;
+COMMENT ON FUNCTION billadj.sync_subscriptions(regclass) IS 'brings the subscriptions of an attached table to what its rows say, from now on; returns how many';
+REVOKE ALL ON FUNCTION billadj.sync_subscriptions(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.sync_subscriptions(regclass) TO billadj_admin, billadj_operator;
