@@ -198,7 +198,10 @@ SELECT * FROM oracle.differences();
 INSERT INTO others VALUES (10, 'del', '2026-05-01', 'tape', 3), (11, 'del', '2026-05-01', 'gone', 3), (12, 'del', '2026-05-01', 'call', 3);
 CREATE TABLE kept_price AS SELECT * FROM billadj.price WHERE meter IN ('tape', 'gone');
 CREATE TABLE kept_tier AS SELECT * FROM billadj.price_tier WHERE price_id IN (SELECT price_id FROM kept_price);
-SELECT tgname, tgrelid::regclass FROM pg_trigger WHERE tgrelid IN ('billadj.price'::regclass, 'billadj.price_tier'::regclass) AND NOT tgisinternal ORDER BY 2, 1;
+SELECT g.table_name, g.trigger_name
+  FROM billadj.guards() g
+ WHERE g.table_name IN ('price', 'price_tier')
+   AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = format('billadj.%I', g.table_name)::regclass AND t.tgname = g.trigger_name);
 DELETE FROM billadj.price WHERE meter = 'tape';
 SET session_replication_role = replica;
 DELETE FROM billadj.price_tier WHERE price_id IN (SELECT price_id FROM kept_price);
