@@ -263,6 +263,11 @@ SELECT billadj.prorate_split(10, '[2026-04-01,2026-05-01)', '{"[2026-04-01,2026-
 SELECT billadj.period_at('2026-01-31', '1 month', 'infinity', 'UTC');
 SELECT billadj.period_at('2026-01-31', '1 month', '294276-12-31', 'UTC');
 
+-- names that the server would take for the zone of an offset, west of Greenwich
+SELECT zone, pg_temp.periods_of('2026-01-31', '1 month', '[2026-02-01,2026-02-02)', zone) AS periods
+FROM unnest(ARRAY['Europe/Berlin', 'europe/berlin', 'EST5EDT', 'GMT+0', 'Etc/GMT+12', 'Etc/GMT-14', 'Etc/GMT0', 'Etc/GMT+13', 'Etc/GMT-15',
+                  'Etc/GMT', 'UTC+3', '+02', 'GMT+5', 'Berlin1', '<x>3', 'Etc/GMT+', 'Etc/GMT+1x', 'CEST', 'Europe/Berlin ', '../../etc/passwd']) AS zone;
+
 -- a NULL in is a NULL out
 SELECT billadj.prorate(NULL, '[2026-04-01,2026-05-01)', '[2026-04-01,2026-05-02)', 'actual_days', 'UTC', 2, 'half_up') IS NULL AS amount,
        billadj.prorate_split(1, '[2026-04-01,2026-05-01)', NULL, 'actual_days', 'UTC', 2, 'half_up') IS NULL AS parts,

@@ -17,10 +17,41 @@
 StaticAssertDecl(BJ_TIME_MIN == MIN_TIMESTAMP && BJ_TIME_END == END_TIMESTAMP,
 				 "the core and the server disagree about time");
 
+/*
+ * Is this a zone that has rules, or what POSIX makes of any letters and a
+ * number?  To the server "UTC+3" is such a zone, three hours west, and "Berlin1"
+ * another.  Names with digits that have rules are few, and end by tradition.
+ */
+static bool
+is_zone_name(const char *name)
+{
+	static const char *const with_digits[] = {
+		"EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT", "GMT0", "GMT+0", "GMT-0",
+		"Etc/GMT0"
+	};
+	const char *number = name + strcspn(name, "+-0123456789");
+
+	if (name[strcspn(name, "0123456789")] == '\0')
+		return true;
+	for (int i = 0; i < lengthof(with_digits); i++)
+	{
+		if (pg_strcasecmp(name, with_digits[i]) == 0)
+			return true;
+	}
+
+	/* Etc/GMT-14 .. Etc/GMT+12 */
+	return number - name == 7 && pg_strncasecmp(name, "Etc/GMT", 7) == 0 &&
+		number[1] != '\0' &&
+		strspn(number + 1, "0123456789") == strlen(number + 1) &&
+		strlen(number + 1) <= 2 &&
+		atoi(number + 1) <= (*number == '+' ? 12 : 14);
+}
+
 pg_tz *
 bj_zone_find(const char *name)
 {
-	pg_tz	   *zone = *name == '\0' ? NULL : pg_tzset(name);
+	pg_tz	   *zone = *name == '\0' || !is_zone_name(name) ? NULL :
+		pg_tzset(name);
 
 	/* A zone with leap seconds would make days of 86401 seconds. */
 	if (zone == NULL || !pg_tz_acceptable(zone))

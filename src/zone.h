@@ -12,8 +12,8 @@
 #include "core/calendar.h"
 
 /*
- * The zone of that name, by the server's rules for names; it lives as long as
- * the session.  Raises UB102 when there is none.
+ * The zone of that name, one of pg_timezone_names, in any case of letters; it
+ * lives as long as the session.  Raises UB102 when there is none.
  */
 extern pg_tz *bj_zone_find(const char *name);
 
