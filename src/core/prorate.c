@@ -189,6 +189,7 @@ typedef struct Ruler
 	int32_t		base;			/* the period's first day */
 } Ruler;
 
+/* The day that an instant begins, for all purposes of this day count. */
 static BjStatus
 reckon_day(DayCount day_count, const Clock *clock, int64_t instant,
 		   int32_t *day)
@@ -315,10 +316,13 @@ static BjStatus
 begin_period(DayCount day_count, const Clock *clock, Span period,
 			 Ruler *ruler, Measure *whole)
 {
+	int64_t		length;
 	BjStatus	status;
 
 	if (period.start >= period.end)
 		return BJ_EMPTY_PERIOD;
+	if (__builtin_sub_overflow(period.end, period.start, &length))
+		return BJ_TIME_OUT_OF_RANGE;
 	status = make_ruler(day_count, clock, period, ruler);
 	if (status == BJ_OK)
 		status = measure_period(ruler, period, whole);
@@ -336,6 +340,7 @@ fraction_of(DayCount day_count, Measure part, Measure whole)
 	};
 }
 
+/* part is not empty */
 static bool
 is_outside(Span part, Span period)
 {

@@ -135,6 +135,25 @@ test_fractions(void)
 	}
 }
 
+/* All the time there is, and as much of it as can be counted. */
+static void
+test_ages(void)
+{
+	DayFraction fraction;
+	Span		ages = {BJ_TIME_MIN, BJ_TIME_END - 1};
+	Span		era = {0, BJ_TIME_END - 1};
+
+	ok(bj_day_fraction(BJ_ACTUAL_SECONDS, NULL, ages, ages, &fraction) ==
+	   BJ_TIME_OUT_OF_RANGE, "more microseconds than can be counted");
+	ok(bj_day_fraction(BJ_ACTUAL_SECONDS, NULL, era, era, &fraction) == BJ_OK &&
+	   fraction.numerator == BJ_TIME_END - 1, "292,277 years of seconds");
+	ok(bj_day_fraction(BJ_CALENDAR_MONTH_SPLIT, NULL, era, era, &fraction) == BJ_OK &&
+	   fraction.numerator == fraction.denominator, "and of months");
+	era.end = INT64_MAX;
+	ok(bj_day_fraction(BJ_ACTUAL_DAYS, NULL, era, era, &fraction) ==
+	   BJ_TIME_OUT_OF_RANGE, "infinity");
+}
+
 static Decimal
 number(const char *text)
 {
@@ -320,6 +339,7 @@ int
 main(void)
 {
 	test_fractions();
+	test_ages();
 	test_shares();
 	test_splits();
 	test_names();
