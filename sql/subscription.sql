@@ -227,3 +227,8 @@ SELECT t.account, t.subscription_id, t.period_start FROM billadj.recurring_total
   FULL JOIN (SELECT c.account, c.subscription_id, c.period_start, c.plan_price_id, c.quantity, (c.basis ->> 'full_amount')::numeric AS full_amount, sum(c.amount) AS amount
                FROM billadj.charge c WHERE c.plan_price_id IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6) c USING (account, subscription_id, period_start, plan_price_id, quantity, full_amount)
  WHERE t.amount IS DISTINCT FROM c.amount;
+
+DROP VIEW charged;
+DROP FUNCTION flat;
+SELECT count(*) >= 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
+SELECT count(*) > 0 AS installed FROM billadj.install();
