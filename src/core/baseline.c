@@ -84,8 +84,6 @@ reason_of(const Finding *f)
 			return up ? BJ_REASON_SHIFT_UP : BJ_REASON_SHIFT_DOWN;
 		case CH_PATTERN:
 			return BJ_REASON_PATTERN;
-		case CH_DRIFT:
-			return up ? BJ_REASON_LEAK : BJ_REASON_SHIFT_DOWN;
 		case CH_RUN:
 			return BJ_REASON_STUCK;
 		case CH_FIRST:
@@ -164,14 +162,14 @@ announce(const BjBaseline *b, const Finding *f, double decades,
 /* One observation: judged, told, learned. */
 static void
 observe(BjStream *stream, const BjDetect *detect, int64_t at, double x,
-		BjJudgement *judgement)
+		double rows, BjJudgement *judgement)
 {
 	BjBaseline *b = &stream->baseline;
 	double		gap = b->observations > 0 ? (double) (at - b->observed_at) / BJ_SECOND : 0;
 	Finding		f;
 	double		decades;
 
-	bj_judge(b, detect, at, x, gap, &f);
+	bj_judge(b, detect, at, x, gap, rows, &f);
 	decades = onset(b, detect, at, bj_calibrated(f.decades));
 	announce(b, &f, decades, judgement);
 	bj_incident_step(stream, detect, &f, decades, judgement);
@@ -234,7 +232,7 @@ close_buckets(BjStream *stream, const BjDetect *detect, int64_t next,
 			b->bucket_at = next;
 			break;
 		}
-		observe(stream, detect, b->bucket_at, x, judgement);
+		observe(stream, detect, b->bucket_at, x, b->bucket_rows, judgement);
 		b->bucket_at += width;
 		b->bucket_sum = 0;
 		b->bucket_rows = 0;
@@ -252,7 +250,7 @@ peek(BjStream *stream, const BjDetect *detect, BjJudgement *judgement)
 
 	if (b->observations < 20)
 		return;
-	bj_judge(b, detect, b->bucket_at, b->bucket_sum, gap, &f);
+	bj_judge(b, detect, b->bucket_at, b->bucket_sum, gap, b->bucket_rows, &f);
 	if (f.residual <= 0 || f.seasonal <= 0)
 		return;
 	decades = onset(b, detect, b->bucket_at, bj_calibrated(f.decades));
@@ -326,7 +324,7 @@ bj_stream_observe(BjStream *stream, const BjDetect *detect, const BjRow *row,
 	}
 	b->last_at = at;
 	if (mode_of(b) <= BJ_MODE_ROWS)
-		observe(stream, detect, at, x, judgement);
+		observe(stream, detect, at, x, 1, judgement);
 	else
 		observe_in_bucket(stream, detect, at, x, judgement);
 }

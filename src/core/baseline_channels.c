@@ -76,8 +76,6 @@ measure(const BjBaseline *b, Finding *f)
 								(clip(f->smooth[SMOOTH_DAY_EXPECTED], 0, 1e30) + floor)));
 	u[CH_RISE] = log2_of(1 + f->smooth[SMOOTH_RISE]);
 	u[CH_FALL] = log2_of(1 + f->smooth[SMOOTH_FALL]);
-	u[CH_DRIFT] = b->weekly > 0 && b->monthly > 0 ?
-		size_of(log2_of(b->weekly / b->monthly)) : 0;
 	f->seen = (1u << CH_SIZE) - 1;
 	if (f->x > 0 && b->nonzero >= LEAST_NONZERO)
 	{
@@ -122,8 +120,6 @@ change_of(const BjBaseline *b, const Finding *f, int channel)
 		case CH_DAY:
 			return forecast->level * (f->smooth[SMOOTH_DAY_SUM] - f->smooth[SMOOTH_DAY_EXPECTED]) /
 				(size_of(f->smooth[SMOOTH_DAY_EXPECTED]) + 1e-9);
-		case CH_DRIFT:
-			return b->weekly - b->monthly;
 		case CH_SIZE:
 			return f->x - exp2_of(b->size_mean);
 		default:
@@ -222,7 +218,7 @@ weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
  */
 void
 bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at, double x,
-		 double gap, Finding *f)
+		 double gap, double rows, Finding *f)
 {
 	double		floor;
 
@@ -230,11 +226,12 @@ bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at, double x,
 	f->at = at;
 	f->x = x;
 	f->gap = gap;
+	f->rows = rows;
 	if (b->observations == 0)
 	{
-		for (int i = 0; i < 4; i++)
+		for (int i = 0; i < 5; i++)
 			f->forecast.each[i] = x;
-		f->forecast.best = f->forecast.seasonal = x;
+		f->forecast.best = f->forecast.seasonal = f->forecast.season = x;
 		f->forecast.level = size_of(x);
 		f->forecast.sigma = 1e-9;
 	}
@@ -271,7 +268,12 @@ bj_learn(BjBaseline *b, const Finding *f)
 			b->runs_ended++;
 	}
 	bj_levels_learn(b, f);
-	if (b->observations % 6000 == 0)
+	/*
+	 * Tails of the time when the season was not known yet are forgotten when
+	 * their number has doubled; later every 6,000 observations.
+	 */
+	if (b->observations % 6000 == 0 ||
+		(b->observations >= 64 && b->observations < 6000 && (b->observations & (b->observations - 1)) == 0))
 		for (int i = 0; i < BJ_CHANNELS; i++)
 			bj_tail_halve(&b->tails[i]);
 }

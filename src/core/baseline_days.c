@@ -8,7 +8,7 @@
 #include "core/baseline_internal.h"
 
 #define BIAS_RATE 0.05
-#define SCALE_RATE 0.05
+#define SCALE_RATE 0.1
 #define SCALE_FLOOR 0.04		/* octaves */
 #define STEP_CLIP 4.0			/* scales */
 #define SLACK 1.0				/* scales that a day may be off */
@@ -24,13 +24,6 @@ static int32_t
 day_of(int64_t at)
 {
 	return (int32_t) (at / BJ_DAY - (at % BJ_DAY < 0));
-}
-
-/* Is one observation a day's sum? */
-static bool
-is_daily(const BjBaseline *b)
-{
-	return mode_of(b) == BJ_MODE_DAYS || exp2_of(b->spacing) > 12 * 3600;
 }
 
 /* Usual value of an hour, so many hours off. */
@@ -133,14 +126,23 @@ bj_days_judge(const BjBaseline *b, Finding *f)
 	f->day_ends = b->observations > 0 && day_of(f->at) != b->day_number;
 	if (!f->day_ends)
 		return;
-	if (is_daily(b))
+	if (bj_is_daily(b))
 	{
 		sum = f->x;
 		expected = f->forecast.each[3];
 	}
 	floor = 0.02 * size_of(expected) + 1e-9;
-	/* the mean of the logarithms, where there are few zeros, is steadier */
-	if (!is_daily(b) && b->zeros < 0.1 && b->today_count > 0)
+	/*
+	 * Rows are steadier than what they sum up to; so is the mean of the
+	 * logarithms.
+	 */
+	if (mode_of(b) >= BJ_MODE_HOURS)
+	{
+		double		rows = bj_is_daily(b) ? f->rows : b->today_rows;
+
+		f->day_ratio = log2_of(rows + 0.5) - log2_of(clip(expected, 0, 1e30) + floor);
+	}
+	else if (!bj_is_daily(b) && b->zeros < 0.1 && b->today_count > 0)
 		f->day_ratio = b->today_logs / b->today_count;
 	else
 		f->day_ratio = log2_of((clip(sum, 0, 1e30) + floor) / (clip(expected, 0, 1e30) + floor));
@@ -159,7 +161,7 @@ bj_days_judge(const BjBaseline *b, Finding *f)
 	most = off > 0 ? f->cusum[0] : f->cusum[1];
 	if (size_of(off) > MATERIAL && b->zeros < MOST_ZEROS)
 		f->rarity[CH_CUSUM] = 1 + 0.6 * most;
-	if (!is_daily(b))
+	if (!bj_is_daily(b))
 	{
 		judge_zone(b, f);
 		f->rarity[CH_ZONE] = 1 + f->zone_evidence;
@@ -182,6 +184,11 @@ bj_days_follow(BjBaseline *b, const Finding *f, bool learn)
 		double		off = f->day_ratio - b->daily_bias;
 		double		limit = b->days < 5 ? 4 : 3 * (1.25 * b->daily_scale + SCALE_FLOOR);
 
+		if (b->days == 0)
+		{
+			b->daily_bias = keep(f->day_ratio);
+			off = 0;
+		}
 		follow(&b->daily_bias, b->daily_bias + clip(off, -limit, limit), BIAS_RATE, b->days);
 		follow(&b->daily_scale, clip(size_of(off), 0, limit), SCALE_RATE, b->days);
 		if (b->days < UINT16_MAX)
@@ -189,10 +196,11 @@ bj_days_follow(BjBaseline *b, const Finding *f, bool learn)
 	}
 	if (f->day_ends)
 	{
-		b->today = b->today_expected = b->today_logs = 0;
+		b->today = b->today_expected = b->today_logs = b->today_rows = 0;
 		b->today_count = 0;
 	}
 	b->today = keep(b->today + f->x);
+	b->today_rows = keep(b->today_rows + f->rows);
 	b->today_expected = keep(b->today_expected + f->forecast.each[3]);
 	if (f->x > 0)
 	{

@@ -31,7 +31,6 @@ enum
 	CH_DAY,						/* a day's sum against the forecast's */
 	CH_RISE,					/* sum of log ratios beyond their scale */
 	CH_FALL,
-	CH_DRIFT,					/* week against four weeks */
 	CH_SIZE,					/* of values above zero, on sparse streams */
 	CH_RUN,						/* equal values in a row */
 	CH_GAP						/* silence before the row */
@@ -174,7 +173,8 @@ slot_of(int64_t at, int64_t width, int slots)
 /* What is expected of an observation. */
 typedef struct Forecast
 {
-	double		each[4];		/* fast, slow, day, week */
+	double		each[5];		/* fast, slow, day, week, trend */
+	double		season;			/* day and week alone */
 	double		best;			/* weighted by how well each did */
 	double		seasonal;		/* without fast: does not follow a fault */
 	double		sigma;			/* of the residual */
@@ -187,6 +187,7 @@ typedef struct Finding
 	int64_t		at;
 	double		x;
 	double		gap;			/* seconds since the observation before */
+	double		rows;			/* in it */
 	Forecast	forecast;
 	double		residual;
 	double		seasonal;
@@ -221,6 +222,7 @@ enum
 };
 
 /* baseline_levels.c */
+extern bool bj_is_daily(const BjBaseline *b);
 extern void bj_levels_forecast(const BjBaseline *b, int64_t at, Forecast *forecast);
 extern void bj_levels_learn(BjBaseline *b, const Finding *f);
 extern void bj_levels_follow(BjBaseline *b, const Finding *f);
@@ -245,7 +247,7 @@ extern double bj_tail_quantile(const BjTail *tail, double share, uint32_t n);
 
 /* baseline_channels.c */
 extern void bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at,
-					 double x, double gap, Finding *f);
+					 double x, double gap, double rows, Finding *f);
 extern void bj_learn(BjBaseline *b, const Finding *f);
 
 /* baseline_state.c */

@@ -17,7 +17,7 @@
 
 #include <stdint.h>
 
-#define BJ_CHANNELS 16
+#define BJ_CHANNELS 15
 #define BJ_BINS 22
 #define BJ_FINGERPRINTS 64
 
@@ -76,12 +76,12 @@ typedef struct BjBaseline
 	float		alert_decades;
 	float		fast;
 	float		slow;
-	float		weekly;
-	float		monthly;
 	float		scale;			/* of the residual */
 	float		slow_scale;
 	float		log_scale;		/* of the log ratio */
-	float		errors[4];		/* of the forecasts fast, slow, day, week */
+	float		errors[5];		/* of the forecasts fast, slow, day, week,
+								 * trend */
+	float		trend;			/* log2 of the level over the season's */
 	float		short_residual;
 	float		seasonal_residual;
 	float		smooth_ratio;
@@ -105,6 +105,7 @@ typedef struct BjBaseline
 	float		repeats;		/* share of values equal to the one before */
 	float		zone_evidence;
 	float		largest;		/* log2 of the largest value */
+	float		today_rows;
 	float		size_mean;		/* log2 of values above zero */
 	float		zeros;			/* share of observations */
 	float		abs_level;		/* mean size of what is not zero */

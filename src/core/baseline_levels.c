@@ -16,6 +16,8 @@
 #define CLIP 4.0				/* sigmas that are learned at most */
 #define SLOW_CLIP 4.0
 #define YOUNG_VISITS 4
+#define DAILY_HURRY 4			/* an observation a day: rates times this */
+#define TREND_DAYS 2.5
 
 /* A slot is a sign and log2 in 1/400 octave, about 1: 2^-40 to 2^40. */
 #define SLOT_STEPS 400
@@ -69,42 +71,58 @@ shrunk(int16_t slot, int visits, double otherwise)
 	return (visits * bj_slot_value(slot) + (1.5 - visits / 2.0) * otherwise) / (1.5 + visits / 2.0);
 }
 
+/*
+ * The forecasts from .. to - 1, each as good as its errors are small.  The
+ * slow level alone knows no season: with the others about it hardly counts.
+ */
+static double
+mixed(const BjBaseline *b, const double *each, int from, int to, double least)
+{
+	double		sum = 0;
+	double		weights = 0;
+
+	least += 1e-9;
+	for (int i = from; i < to; i++)
+	{
+		/* exp(-x / 2) */
+		double		weight = exp2_of(-0.72134752 * clip((b->errors[i] - least) / least, 0, 60));
+
+		if (i == 1 && from == 1)
+			weight *= 0.05;
+		weight += 1e-12;
+		sum += weight * each[i];
+		weights += weight;
+	}
+	return sum / weights;
+}
+
+/* Is one observation a day's sum? */
+bool
+bj_is_daily(const BjBaseline *b)
+{
+	return mode_of(b) == BJ_MODE_DAYS ||
+		(mode_of(b) != BJ_MODE_HOURS && b->spacing > 15.4f);
+}
+
 void
 bj_levels_forecast(const BjBaseline *b, int64_t at, Forecast *forecast)
 {
 	int			day = slot_of(at, BJ_HOUR / 2, 48);
 	int			week = slot_of(at, BJ_HOUR, 168);
-	double		least = b->errors[0];
-	double		sum = 0,
-				weights = 0,
-				seasonal_sum = 0,
-				seasonal_weights = 0;
+	double		least;
 
 	forecast->each[0] = b->fast;
 	forecast->each[1] = b->slow;
 	forecast->each[2] = shrunk(b->day[day], visits_of(b, day), b->slow);
 	forecast->each[3] = shrunk(b->week[week], visits_of(b, 48 + week), forecast->each[2]);
-	for (int i = 1; i < 4; i++)
+	least = b->errors[2] < b->errors[3] ? b->errors[2] : b->errors[3];
+	forecast->season = mixed(b, forecast->each, 2, 4, least);
+	forecast->each[4] = forecast->season * exp2_of(b->trend);
+	for (int i = 0; i < 5; i++)
 		if (b->errors[i] < least)
 			least = b->errors[i];
-	least += 1e-9;
-	for (int i = 0; i < 4; i++)
-	{
-		/* exp(-x / 2) */
-		double		weight = exp2_of(-0.72134752 * clip((b->errors[i] - least) / least, 0, 60));
-
-		sum += weight * forecast->each[i];
-		weights += weight;
-		if (i == 0)
-			continue;
-		if (i == 1)
-			weight *= 0.05;
-		weight += 1e-9;
-		seasonal_sum += weight * forecast->each[i];
-		seasonal_weights += weight;
-	}
-	forecast->best = sum / weights;
-	forecast->seasonal = seasonal_sum / seasonal_weights;
+	forecast->best = mixed(b, forecast->each, 0, 5, least);
+	forecast->seasonal = mixed(b, forecast->each, 1, 5, least);
 	forecast->sigma = 1.25 * b->scale + 0.001 * size_of(b->slow) + 1e-9;
 	forecast->level = size_of(forecast->seasonal);
 	if (size_of(b->slow) > forecast->level)
@@ -125,25 +143,36 @@ learn_slot(int16_t *slot, double x, int visits)
  * that one absurd row moves nothing much.
  */
 static void
-learn_levels(BjBaseline *b, const Finding *f, double learned)
+learn_levels(BjBaseline *b, const Finding *f)
 {
 	uint32_t	n = b->observations;
 	double		step = f->x - b->slow;
 	double		limit = SLOW_CLIP * (1.25 * b->slow_scale + 0.001 * size_of(b->slow)) + 1e-9;
-	double		days = f->gap / 86400;
 
 	if (n == 0)
 	{
-		b->fast = b->slow = b->weekly = b->monthly = keep(f->x);
+		b->fast = b->slow = keep(f->x);
 		return;
 	}
 	follow(&b->fast, f->x, FAST_RATE, n);
 	follow(&b->slow_scale, size_of(clip(step, -limit * 2, limit * 2)), SCALE_RATE, n < 3 ? n : n - 2);
 	if (n < 10)
 		limit = size_of(step);
-	follow(&b->slow, b->slow + clip(step, -limit, limit), SLOW_RATE, n);
-	follow(&b->weekly, learned, days / (days + 7), n);
-	follow(&b->monthly, learned, days / (days + 28), n);
+	follow(&b->slow, b->slow + clip(step, -limit, limit), bj_is_daily(b) ? DAILY_HURRY * SLOW_RATE : SLOW_RATE, n);
+}
+
+/* How far the level is from the season's, where there are few zeros. */
+static void
+learn_trend(BjBaseline *b, const Finding *f)
+{
+	double		days = f->gap / 86400;
+	double		season = f->forecast.season;
+	double		off;
+
+	if (f->x <= 0 || season <= 0 || b->zeros > 0.1f)
+		return;
+	off = clip(log2_of(f->x) - log2_of(season) - b->trend, -0.5, 0.5);
+	b->trend = keep(clip(b->trend + days / (days + TREND_DAYS) * off, -3, 3));
 }
 
 void
@@ -155,6 +184,7 @@ bj_levels_learn(BjBaseline *b, const Finding *f)
 	double		learned = f->x;
 	int			day = slot_of(f->at, BJ_HOUR / 2, 48);
 	int			week = slot_of(f->at, BJ_HOUR, 168);
+	double		hurry = bj_is_daily(b) ? DAILY_HURRY : 1;
 
 	if (n >= 10)
 		learned = forecast->best + clip(f->residual, -limit, limit);
@@ -162,12 +192,13 @@ bj_levels_learn(BjBaseline *b, const Finding *f)
 	{
 		double		young = n < 10 ? 1e9 : 1;
 
-		for (int i = 0; i < 4; i++)
-			follow(&b->errors[i], clip(size_of(f->x - forecast->each[i]), 0, 2 * limit * young), ERROR_RATE, n - 1);
-		follow(&b->scale, clip(size_of(f->residual), 0, limit * young), SCALE_RATE, n - 1);
-		follow(&b->log_scale, clip(size_of(f->ratio), 0, n < 10 ? 4 : 6 * (b->log_scale + 0.02)), SCALE_RATE, n - 1);
+		for (int i = 0; i < 5; i++)
+			follow(&b->errors[i], clip(size_of(f->x - forecast->each[i]), 0, 2 * limit * young), hurry * ERROR_RATE, n - 1);
+		follow(&b->scale, clip(size_of(f->residual), 0, limit * young), hurry * SCALE_RATE, n - 1);
+		follow(&b->log_scale, clip(size_of(f->ratio), 0, n < 10 ? 4 : 6 * (b->log_scale + 0.02)), hurry * SCALE_RATE, n - 1);
+		learn_trend(b, f);
 	}
-	learn_levels(b, f, learned);
+	learn_levels(b, f);
 	learn_slot(&b->day[day], learned, visits_of(b, day));
 	visit(b, day);
 	learn_slot(&b->week[week], learned, visits_of(b, 48 + week));

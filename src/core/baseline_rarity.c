@@ -167,6 +167,16 @@ bj_tail_halve(BjTail *tail)
 {
 	for (int i = 0; i < BJ_BINS; i++)
 		tail->bins[i] /= 2;
+	for (int top = BJ_BINS - 1; top > 0; top--)
+		if (tail->bins[top] != 0)
+		{
+			if (top < BJ_BINS - 1)
+			{
+				align(tail, tail->top - (BJ_BINS - 1 - top));
+				tail->largest = (float) (tail->top + 1) / BINS_PER_OCTAVE;
+			}
+			break;
+		}
 }
 
 /* The magnitude that this share of n observations is at or above. */

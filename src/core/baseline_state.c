@@ -158,7 +158,7 @@ is_sound(const BjBaseline *b)
 		return false;
 	if (b->rows > 0 && b->last_at < b->first_at)
 		return false;
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		if (b->errors[i] < 0)
 			return false;
 	for (int i = 0; i < BJ_CHANNELS; i++)

@@ -129,7 +129,7 @@ bj_incident_step(BjStream *stream, const BjDetect *detect, const Finding *f,
 		return;
 	}
 
-	bj_judge(&incident->trusted, detect, f->at, f->x, f->gap, &trusted);
+	bj_judge(&incident->trusted, detect, f->at, f->x, f->gap, f->rows, &trusted);
 	bj_days_follow(&incident->trusted, &trusted, false);
 	bj_levels_follow(&incident->trusted, &trusted);
 	if (bj_calibrated(trusted.decades) >= threshold - ABNORMAL)
