@@ -24,7 +24,10 @@ DATA = $(wildcard src/sql/update/billadj--*--*.sql)
 # ---- how it is proven ----
 
 REGRESS = install numeric money rate aggregate prorate explain catalogue attach usage totals parked correct backfill \
-          partitions shadow monitor subscription uninstall
+          partitions shadow monitor \
+          override \
+          subscription \
+          uninstall
 REGRESS_OPTS = --load-extension=btree_gist
 # fixture makes what the others build on, so it runs first.
 ISOLATION = fixture $(filter-out fixture,$(sort $(basename $(notdir $(wildcard test/isolation/specs/*.spec)))))

@@ -10,12 +10,14 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
+#include "audit.h"
 #include "binding.h"
 #include "charges.h"
 #include "ledger.h"
 #include "prices.h"
 #include "settings.h"
 #include "tables.h"
+#include "touched.h"
 
 PG_MODULE_MAGIC;
 
@@ -47,6 +49,9 @@ _PG_init(void)
 	bj_charges_init();
 	bj_prices_init();
 	bj_binding_init();
+	/* at commit in reverse: totals settle, requests are looked at, the log is sealed */
+	bj_audit_init();
+	bj_touched_init();
 	bj_ledger_init();
 }
 

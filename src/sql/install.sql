@@ -152,6 +152,19 @@ WITH RECURSIVE part(oid) AS (
     UNION ALL
     SELECT v.table_name, 'billadj_frozen', 'BEFORE', 'UPDATE', 'ROW', 'frozen_trigger'
       FROM (VALUES ('plan'), ('plan_price'), ('term'), ('billing_cycle'), ('milestone')) AS v(table_name)
+    UNION ALL
+    -- BEFORE triggers fire by name: these are the last.  One that somebody
+    -- names to come later is caught by the check of what was stored.
+    SELECT v.table_name, g.trigger_name, g.fires, g.events, g.level, coalesce(g.function_name, v.function_name)
+      FROM (VALUES ('override_request', 'override_request_trigger'), ('override_decision', 'override_decision_trigger'),
+                   ('adjustment', 'override_effect_trigger'), ('hold', 'override_effect_trigger'), ('proposal', 'override_effect_trigger'),
+                   ('outbox', 'override_effect_trigger'), ('request_comment', 'override_effect_trigger'),
+                   ('limit_usage', 'override_effect_trigger'), ('limit_entry', 'override_effect_trigger'),
+                   ('override_window', 'override_effect_trigger'), ('review_ticket', 'override_effect_trigger')) AS v(table_name, function_name)
+     CROSS JOIN (VALUES ('zz_billadj_guard', 'BEFORE', 'INSERT OR UPDATE OR DELETE', 'ROW', NULL),
+                        ('zz_billadj_check', 'AFTER', 'INSERT OR UPDATE', 'ROW', NULL),
+                        ('zz_billadj_truncate', 'BEFORE', 'TRUNCATE', 'STATEMENT', 'override_truncate_trigger'))
+                AS g(trigger_name, fires, events, level, function_name)
 )
 SELECT g.table_name, g.trigger_name, g.fires, g.events, g.level, g.function_name,
        -- pg_trigger.tgtype
