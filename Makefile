@@ -23,7 +23,7 @@ DATA = $(wildcard src/sql/update/billadj--*--*.sql)
 
 # ---- how it is proven ----
 
-REGRESS = install numeric money rate aggregate prorate explain catalogue attach usage totals parked correct backfill \
+REGRESS = install policy numeric money rate aggregate prorate explain catalogue attach usage totals parked correct backfill \
           partitions shadow monitor \
           override \
           subscription \

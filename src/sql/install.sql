@@ -226,9 +226,10 @@ BEGIN
         END IF;
         RETURN NEXT;
     END LOOP;
+    RETURN QUERY SELECT c.* FROM billadj.guard_commands(dry_run) c;
 END
 $function$;
-COMMENT ON FUNCTION billadj.guard(boolean) IS 'makes the guard triggers that are missing, altered or not ENABLE ALWAYS; superuser';
+COMMENT ON FUNCTION billadj.guard(boolean) IS 'makes the guard triggers and event triggers that are missing, altered or not ENABLE ALWAYS; superuser';
 REVOKE ALL ON FUNCTION billadj.guard(boolean) FROM PUBLIC;
 
 -- ---- what install() and its kin need ----
@@ -583,6 +584,11 @@ BEGIN
       FROM pg_class c
      WHERE c.relnamespace = 'billadj'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S', 'm', 'f')
        AND c.relowner <> 'billadj_owner'::regrole
+       AND c.oid NOT IN (SELECT k.relation FROM billadj.control_tables() k)
+       -- a sequence goes with its table
+       AND NOT EXISTS (SELECT FROM pg_depend d
+                        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                          AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('i', 'a'))
      ORDER BY c.relname;
 END
 $function$;
@@ -660,7 +666,7 @@ BEGIN
            (SELECT format('ALTER SCHEMA billadj OWNER TO %I;', s.rolname) FROM pg_roles s WHERE s.rolsuper ORDER BY s.oid LIMIT 1)
       FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner WHERE n.nspname = 'billadj' AND NOT r.rolsuper;
     RETURN QUERY
-    SELECT 'info', CASE WHEN r.rolbypassrls THEN 'login_bypassrls' ELSE 'login_createrole' END,
+    SELECT 'warning', CASE WHEN r.rolbypassrls THEN 'login_bypassrls' ELSE 'login_createrole' END,
            format('login %I has %s', r.rolname, CASE WHEN r.rolbypassrls THEN 'BYPASSRLS: row policies do not bind it' ELSE 'CREATEROLE: before PostgreSQL 16 it can grant itself every role' END),
            format('ALTER ROLE %I %s;', r.rolname, CASE WHEN r.rolbypassrls THEN 'NOBYPASSRLS' ELSE 'NOCREATEROLE' END)
       FROM pg_roles r
@@ -836,6 +842,11 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY SELECT * FROM billadj.self_check_guards();
+    RETURN QUERY SELECT * FROM billadj.self_check_control();
+    RETURN QUERY SELECT * FROM billadj.self_check_grants();
+    IF to_regclass('billadj.principal') IS NOT NULL AND to_regclass('billadj.approval_rule') IS NOT NULL THEN
+        RETURN QUERY SELECT * FROM billadj.self_check_people();
+    END IF;
     IF to_regclass('billadj.attachment') IS NOT NULL THEN
         RETURN QUERY SELECT * FROM billadj.self_check_attachments();
     END IF;

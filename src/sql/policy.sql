@@ -57,6 +57,64 @@ AS 'MODULE_PATHNAME', 'billadj_policy_change_trigger' LANGUAGE C;
 COMMENT ON FUNCTION billadj.policy_change_trigger() IS 'trigger: checks a proposal, and puts it into effect when another person approves it';
 REVOKE ALL ON FUNCTION billadj.policy_trigger(), billadj.policy_mode_trigger(), billadj.policy_change_trigger() FROM PUBLIC;
 
+CREATE FUNCTION billadj.guard_ddl() RETURNS event_trigger
+AS 'MODULE_PATHNAME', 'billadj_guard_ddl' LANGUAGE C;
+COMMENT ON FUNCTION billadj.guard_ddl() IS 'event trigger: only a superuser changes what belongs to billadj';
+
+CREATE FUNCTION billadj.guard_drop() RETURNS event_trigger
+AS 'MODULE_PATHNAME', 'billadj_guard_drop' LANGUAGE C;
+COMMENT ON FUNCTION billadj.guard_drop() IS 'event trigger: only a superuser drops what belongs to billadj';
+REVOKE ALL ON FUNCTION billadj.guard_ddl(), billadj.guard_drop() FROM PUBLIC;
+
+-- ENABLE ALWAYS, like the guards of rows.  Made last, so that the first install()
+-- does not look at itself.
+CREATE FUNCTION billadj.ddl_guards()
+RETURNS TABLE (name text, event text, function_name text, state text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+SELECT v.name, v.event, v.function_name,
+       CASE WHEN e.oid IS NULL THEN 'missing' WHEN e.evtenabled <> 'A' THEN 'off'
+            WHEN e.evtevent <> v.event OR e.evttags IS NOT NULL
+                 OR e.evtfoid <> (SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'billadj'::regnamespace AND p.proname = v.function_name) THEN 'changed'
+            ELSE 'good' END
+  FROM (VALUES ('billadj_guard_ddl', 'ddl_command_end', 'guard_ddl'), ('billadj_guard_drop', 'sql_drop', 'guard_drop')) AS v(name, event, function_name)
+  LEFT JOIN pg_event_trigger e ON e.evtname = v.name
+$function$;
+COMMENT ON FUNCTION billadj.ddl_guards() IS 'the event triggers that must be there, and whether they are';
+REVOKE ALL ON FUNCTION billadj.ddl_guards() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.ddl_guards() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+CREATE FUNCTION billadj.guard_commands(dry_run boolean)
+RETURNS TABLE (action text, object text, sql text, done boolean)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    wanted record;
+BEGIN
+    done := NOT dry_run;
+    FOR wanted IN SELECT * FROM billadj.ddl_guards() g WHERE g.state <> 'good' LOOP
+        object := wanted.name;
+        FOR action, sql IN
+            SELECT v.action, format(v.sql, wanted.name, wanted.event, wanted.function_name)
+              FROM (VALUES (1, 'drop guard', 'DROP EVENT TRIGGER %I'),
+                           (2, 'create guard', 'CREATE EVENT TRIGGER %I ON %s EXECUTE FUNCTION billadj.%I()'),
+                           (3, 'enable guard', 'ALTER EVENT TRIGGER %I ENABLE ALWAYS')) AS v(place, action, sql)
+             WHERE v.place = 3 OR v.place = 1 AND wanted.state = 'changed' OR v.place = 2 AND wanted.state <> 'off'
+             ORDER BY v.place
+        LOOP
+            IF NOT dry_run THEN
+                EXECUTE sql;
+            END IF;
+            RETURN NEXT;
+        END LOOP;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION billadj.guard_commands(boolean) IS 'makes the event triggers that guard the tables themselves; part of guard()';
+REVOKE ALL ON FUNCTION billadj.guard_commands(boolean) FROM PUBLIC;
+
 -- ---- what can be changed, and how ----
 
 -- ending: the column that ends a row.  Columns that say who a row is about, or
@@ -436,3 +494,250 @@ COMMENT ON FUNCTION billadj.reject_policy(bigint, text) IS 'rejects a proposed c
 REVOKE ALL ON FUNCTION billadj.propose_policy(text, jsonb), billadj.decide_policy(bigint, text, text), billadj.approve_policy(bigint), billadj.reject_policy(bigint, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.propose_policy(text, jsonb) TO billadj_admin, billadj_policy;
 GRANT EXECUTE ON FUNCTION billadj.decide_policy(bigint, text, text), billadj.approve_policy(bigint), billadj.reject_policy(bigint, text) TO billadj_policy;
+
+-- ---- what self_check() says of people, rights and the tables of control ----
+
+-- What the steps say, read from their texts: every release then checks what it
+-- made.  Tables under forced row policies are those of control.
+CREATE FUNCTION billadj.control_tables() RETURNS TABLE (relation oid, name text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+SELECT c.oid, c.relname::text
+  FROM generate_series(1, billadj.migration_newest()) AS s(step),
+       billadj.migration_step(s.step) AS m,
+       regexp_matches(m.body, 'ALTER TABLE billadj\.(\w+) ENABLE ROW LEVEL SECURITY', 'g') AS x(found)
+  JOIN pg_class c ON c.oid = to_regclass('billadj.' || x.found[1])
+$function$;
+COMMENT ON FUNCTION billadj.control_tables() IS 'the tables whose rows only guards may write: policy, overrides, audit';
+REVOKE ALL ON FUNCTION billadj.control_tables() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.control_tables() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+CREATE FUNCTION billadj.granted_by_steps()
+RETURNS TABLE (name text, column_name text, role_name text, privilege text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+WITH statement AS (
+    SELECT x.found[1] AS privileges, x.found[2] AS tables, x.found[3] AS roles
+      FROM generate_series(1, billadj.migration_newest()) AS s(step),
+           billadj.migration_step(s.step) AS m,
+           regexp_matches(m.body, 'GRANT ([^;]*?)\sON\s([^;]*?)\sTO\s([^;]*?);', 'g') AS x(found)
+), part AS (
+    SELECT regexp_replace(t.name, '\s', '', 'g') AS name, regexp_replace(r.name, '\s', '', 'g') AS role_name, p.found[1] AS privilege, p.found[2] AS columns
+      FROM statement g, regexp_split_to_table(g.tables, '\s*,\s*') AS t(name), regexp_split_to_table(g.roles, '\s*,\s*') AS r(name),
+           regexp_matches(g.privileges, '([A-Z]+)\s*(?:\(([^)]*)\))?', 'g') AS p(found)
+)
+SELECT regexp_replace(p.name, '^(SEQUENCE)?billadj\.', ''), trim(c.name), p.role_name, p.privilege
+  FROM part p LEFT JOIN LATERAL regexp_split_to_table(p.columns, '\s*,\s*') AS c(name) ON true
+$function$;
+COMMENT ON FUNCTION billadj.granted_by_steps() IS 'the grants on tables of billadj that its steps make';
+REVOKE ALL ON FUNCTION billadj.granted_by_steps() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.granted_by_steps() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+CREATE FUNCTION billadj.self_check_grants()
+RETURNS TABLE (severity text, code text, message text, fix_sql text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH granted AS MATERIALIZED (SELECT * FROM billadj.granted_by_steps()
+    ), held AS (
+        SELECT c.relname::text AS name, NULL::text AS column_name, a.grantee, a.privilege_type, c.relkind
+          FROM pg_class c, aclexplode(c.relacl) AS a
+         WHERE c.relnamespace = 'billadj'::regnamespace AND a.grantee <> c.relowner AND NOT c.relispartition
+        UNION ALL
+        SELECT c.relname, t.attname, a.grantee, a.privilege_type, c.relkind
+          FROM pg_class c JOIN pg_attribute t ON t.attrelid = c.oid, aclexplode(t.attacl) AS a
+         WHERE c.relnamespace = 'billadj'::regnamespace AND a.grantee <> c.relowner
+    ), named AS (
+        SELECT h.*, CASE h.grantee WHEN 0 THEN 'PUBLIC' ELSE h.grantee::regrole::text END AS role_name FROM held h
+    )
+    SELECT 'error', 'extra_grant',
+           format('%s has %s on billadj.%I%s, which billadj did not grant', n.role_name, n.privilege_type, n.name, ' (' || quote_ident(n.column_name) || ')'),
+           format('REVOKE %s%s ON %sbilladj.%I FROM %s;', n.privilege_type, ' (' || quote_ident(n.column_name) || ')',
+                  CASE n.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END, n.name, n.role_name)
+      FROM named n
+     WHERE (n.name, n.role_name, n.privilege_type, coalesce(n.column_name, ''))
+           NOT IN (SELECT g.name, g.role_name, g.privilege, coalesce(g.column_name, '') FROM granted g)
+     ORDER BY n.name, n.column_name, n.role_name, n.privilege_type;
+    -- What the extension's script left is kept by the server beside what holds now.
+    RETURN QUERY
+    SELECT 'error', 'function_grant', format('%s may execute %s, which billadj did not grant', x.role_name, x.signature),
+           format('REVOKE EXECUTE ON %s %s FROM %s;', CASE x.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, x.signature, x.role_name)
+      FROM (SELECT p.oid::regprocedure::text AS signature, p.prokind, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS role_name
+              FROM pg_proc p
+              LEFT JOIN pg_init_privs i ON i.classoid = 'pg_proc'::regclass AND i.objoid = p.oid AND i.objsubid = 0,
+                   aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
+             WHERE p.pronamespace = 'billadj'::regnamespace AND a.grantee <> p.proowner
+               AND NOT EXISTS (SELECT FROM aclexplode(coalesce(i.initprivs, acldefault('f', p.proowner))) AS b WHERE b.grantee = a.grantee)) AS x
+     ORDER BY x.signature, x.role_name;
+    RETURN QUERY
+    SELECT 'error', 'foreign_function', format('%s is in schema billadj and not part of the extension', p.oid::regprocedure),
+           format('DROP %s %s;', CASE p.prokind WHEN 'p' THEN 'PROCEDURE' WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END, p.oid::regprocedure)
+      FROM pg_proc p
+     WHERE p.pronamespace = 'billadj'::regnamespace
+       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+     ORDER BY p.oid::regprocedure::text;
+    RETURN QUERY
+    SELECT 'error', 'function_owner', format('%s belongs to %s, who is no superuser and could replace it', p.oid::regprocedure, r.oid::regrole),
+           format('ALTER ROUTINE %s OWNER TO %I;', p.oid::regprocedure, (SELECT s.rolname FROM pg_roles s WHERE s.rolsuper ORDER BY s.oid LIMIT 1))
+      FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
+     WHERE p.pronamespace = 'billadj'::regnamespace AND NOT r.rolsuper
+     ORDER BY p.oid::regprocedure::text;
+    RETURN QUERY
+    SELECT 'error', 'schema_create', format('%s may create objects in schema billadj', CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END),
+           format('REVOKE CREATE ON SCHEMA billadj FROM %s;', CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
+      FROM pg_namespace n, aclexplode(n.nspacl) AS a
+     WHERE n.nspname = 'billadj' AND a.privilege_type = 'CREATE' AND a.grantee NOT IN (n.nspowner, 'billadj_owner'::regrole)
+     ORDER BY a.grantee;
+    -- The guards are ENABLE ALWAYS and hold all the same; the triggers of host
+    -- tables do not fire.
+    RETURN QUERY
+    SELECT 'warning', 'parameter_grant', format('%s has %s on parameter %s', CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, a.privilege_type, p.parname),
+           format('REVOKE %s ON PARAMETER %s FROM %s;', a.privilege_type, p.parname, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
+      FROM pg_parameter_acl p, aclexplode(p.paracl) AS a
+     WHERE (p.parname = 'session_replication_role' OR p.parname LIKE 'billadj.%')
+       AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = a.grantee AND r.rolsuper)
+     ORDER BY p.parname, a.grantee;
+END
+$function$;
+COMMENT ON FUNCTION billadj.self_check_grants() IS 'part of self_check(): rights on tables, functions, the schema and settings that billadj did not give';
+REVOKE ALL ON FUNCTION billadj.self_check_grants() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.self_check_grants() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+CREATE FUNCTION billadj.self_check_control()
+RETURNS TABLE (severity text, code text, message text, fix_sql text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT 'error', 'row_security_off', format('row-level security of %s does not bind %s', c.oid::regclass, CASE WHEN c.relrowsecurity THEN 'its owner' ELSE 'anybody' END),
+           format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;', c.oid::regclass)
+      FROM billadj.control_tables() k JOIN pg_class c ON c.oid = k.relation
+     WHERE NOT c.relrowsecurity OR NOT c.relforcerowsecurity
+     ORDER BY k.name;
+    RETURN QUERY
+    SELECT 'error', 'ddl_guard_' || g.state, format('event trigger %I, which guards the tables themselves, is %s', g.name, g.state), 'SELECT * FROM billadj.guard();'
+      FROM billadj.ddl_guards() g WHERE g.state <> 'good';
+    RETURN QUERY
+    SELECT 'error', 'table_owner', format('%s belongs to %s, not to billadj_owner', c.oid::regclass, c.relowner::regrole),
+           format('ALTER TABLE %s OWNER TO billadj_owner;', c.oid::regclass)
+      FROM billadj.control_tables() k JOIN pg_class c ON c.oid = k.relation
+     WHERE c.relowner <> 'billadj_owner'::regrole
+     ORDER BY k.name;
+    RETURN QUERY
+    SELECT 'error', 'table_unlogged', format('%s is lost in a crash: it is unlogged', c.oid::regclass), format('ALTER TABLE %s SET LOGGED;', c.oid::regclass)
+      FROM billadj.control_tables() k JOIN pg_class c ON c.oid = k.relation
+     WHERE c.relpersistence <> 'p'
+     ORDER BY k.name;
+    RETURN QUERY
+    WITH wanted AS (
+        SELECT x.found[2] AS name, x.found[3] AS table_name, x.found[1] AS statement
+          FROM generate_series(1, billadj.migration_newest()) AS s(step), billadj.migration_step(s.step) AS m,
+               regexp_matches(m.body, '(CREATE POLICY (\w+) ON billadj\.(\w+)[^;]*;)', 'g') AS x(found)
+    ), there AS (
+        SELECT k.relation, k.name AS table_name, p.polname::text AS name FROM billadj.control_tables() k JOIN pg_policy p ON p.polrelid = k.relation
+    )
+    SELECT 'error', 'foreign_policy', format('policy %I on %s is not billadj''s', t.name, t.relation::regclass), format('DROP POLICY %I ON %s;', t.name, t.relation::regclass)
+      FROM there t WHERE NOT EXISTS (SELECT FROM wanted w WHERE w.table_name = t.table_name AND w.name = t.name)
+    UNION ALL
+    SELECT 'error', 'policy_missing', format('policy %I on billadj.%I is gone', w.name, w.table_name), w.statement
+      FROM wanted w
+     WHERE to_regclass('billadj.' || w.table_name) IS NOT NULL
+       AND NOT EXISTS (SELECT FROM there t WHERE t.table_name = w.table_name AND t.name = w.name);
+    RETURN QUERY
+    SELECT 'error', 'foreign_trigger', format('trigger %I on %s is not billadj''s', t.tgname, t.tgrelid::regclass), format('DROP TRIGGER %I ON %s;', t.tgname, t.tgrelid::regclass)
+      FROM billadj.control_tables() k JOIN pg_trigger t ON t.tgrelid = k.relation AND NOT t.tgisinternal
+     WHERE NOT EXISTS (SELECT FROM billadj.guards() g WHERE g.table_name = k.name AND g.trigger_name = t.tgname)
+     ORDER BY k.name, t.tgname;
+    RETURN QUERY
+    SELECT 'error', 'foreign_rule', format('rule %I rewrites what is done to %s', r.rulename, r.ev_class::regclass), format('DROP RULE %I ON %s;', r.rulename, r.ev_class::regclass)
+      FROM billadj.control_tables() k JOIN pg_rewrite r ON r.ev_class = k.relation
+     ORDER BY k.name, r.rulename;
+    -- Rows of a child show in the parent, and no guard of the parent saw them.
+    RETURN QUERY
+    SELECT 'error', 'foreign_child', format('rows of %s show in %s', i.inhrelid::regclass, i.inhparent::regclass),
+           format('ALTER TABLE %s NO INHERIT %s;', i.inhrelid::regclass, i.inhparent::regclass)
+      FROM pg_inherits i WHERE i.inhparent IN (SELECT k.relation FROM billadj.control_tables() k) OR i.inhrelid IN (SELECT k.relation FROM billadj.control_tables() k)
+     ORDER BY i.inhrelid;
+    RETURN QUERY
+    SELECT 'warning', 'published', format('%s is sent to whoever subscribes to publication %I', r.prrelid::regclass, p.pubname),
+           format('ALTER PUBLICATION %I DROP TABLE %s;', p.pubname, r.prrelid::regclass)
+      FROM billadj.control_tables() k JOIN pg_publication_rel r ON r.prrelid = k.relation JOIN pg_publication p ON p.oid = r.prpubid
+    UNION ALL
+    SELECT 'warning', 'published', format('the tables of billadj are sent to whoever subscribes to publication %I', p.pubname),
+           format('ALTER PUBLICATION %I DROP TABLES IN SCHEMA billadj;', p.pubname)
+      FROM pg_publication_namespace n JOIN pg_publication p ON p.oid = n.pnpubid
+     WHERE n.pnnspid = 'billadj'::regnamespace;
+END
+$function$;
+COMMENT ON FUNCTION billadj.self_check_control() IS 'part of self_check(): the tables of control, and what others hung on them';
+REVOKE ALL ON FUNCTION billadj.self_check_control() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.self_check_control() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+CREATE FUNCTION billadj.self_check_people()
+RETURNS TABLE (severity text, code text, message text, fix_sql text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+DECLARE
+    here bigint := (SELECT c.system_identifier FROM pg_control_system() c);
+BEGIN
+    RETURN QUERY
+    SELECT 'warning', 'login_replication', format('login %I has REPLICATION and reads every row through a slot', r.rolname), format('ALTER ROLE %I NOREPLICATION;', r.rolname)
+      FROM pg_roles r WHERE r.rolcanlogin AND r.rolreplication AND NOT r.rolsuper
+     ORDER BY r.rolname;
+    RETURN QUERY
+    SELECT 'warning', 'group_admin', format('%s may add members to %s', m.member::regrole, m.roleid::regrole),
+           format('REVOKE ADMIN OPTION FOR %s FROM %s;', m.roleid::regrole, m.member::regrole)
+      FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles r ON r.oid = m.member
+     WHERE g.rolname LIKE 'billadj\_%' AND m.admin_option AND NOT r.rolsuper
+     ORDER BY g.rolname, r.rolname;
+    -- Whoever decides must not also prepare what is decided on, and whoever
+    -- looks on must not act.
+    RETURN QUERY
+    WITH RECURSIVE held(login, oid) AS (
+        SELECT r.oid, m.roleid FROM pg_roles r JOIN pg_auth_members m ON m.member = r.oid WHERE r.rolcanlogin AND NOT r.rolsuper
+        UNION
+        SELECT h.login, m.roleid FROM held h JOIN pg_auth_members m ON m.member = h.oid
+    )
+    SELECT 'warning', 'duties_combined', format('login %s is in %s and in %s', a.login::regrole, v.one, v.other),
+           CASE WHEN EXISTS (SELECT FROM pg_auth_members m WHERE m.member = a.login AND m.roleid = b.oid)
+                THEN format('REVOKE %s FROM %s;', v.other, a.login::regrole)
+                ELSE format('-- take %s away from the role that lends it to %s', v.other, a.login::regrole) END
+      FROM (VALUES ('billadj_approver', 'billadj_admin'), ('billadj_approver', 'billadj_operator'), ('billadj_auditor', 'billadj_admin'),
+                   ('billadj_auditor', 'billadj_operator'), ('billadj_auditor', 'billadj_requester'), ('billadj_auditor', 'billadj_approver'),
+                   ('billadj_auditor', 'billadj_policy')) AS v(one, other)
+      JOIN held a ON a.oid = v.one::regrole
+      JOIN held b ON b.oid = v.other::regrole AND b.login = a.login
+     ORDER BY a.login::regrole::text, v.one, v.other;
+    RETURN QUERY
+    SELECT CASE WHEN r.oid IS NULL OR p.system_id = here THEN 'warning' ELSE 'info' END,
+           CASE WHEN r.oid IS NULL OR p.system_id = here THEN 'principal_stale' ELSE 'principal_restored' END,
+           CASE WHEN r.oid IS NULL THEN format('principal %s: there is no role %I any more', p.principal_id, p.role_name)
+                WHEN p.system_id = here THEN format('principal %s: role %I was dropped and made anew, and may not act', p.principal_id, p.role_name)
+                ELSE format('principal %s was bound to role %I in another cluster: see that it is the same person', p.principal_id, p.role_name) END,
+           CASE WHEN r.oid IS NULL THEN format('SELECT billadj.propose_policy(''principal'', ''{"op": "end", "key": {"principal_id": %s}}'');', p.principal_id)
+                ELSE format('SELECT billadj.propose_policy(''principal'', ''{"op": "update", "key": {"principal_id": %s}, "row": {"active": true}}'');', p.principal_id) END
+      FROM billadj.principal p LEFT JOIN pg_roles r ON r.rolname = p.role_name
+     WHERE p.active AND (r.oid IS NULL OR p.role_oid IS DISTINCT FROM r.oid::bigint OR p.system_id IS DISTINCT FROM here)
+     ORDER BY p.principal_id;
+    -- As long as nobody is registered, nobody means to use it.
+    RETURN QUERY
+    SELECT 'warning', f.code, f.message,
+           CASE f.code WHEN 'policy_approvers_few' THEN '-- grant billadj_policy to the login of another active principal: GRANT billadj_policy TO …;'
+                       ELSE '-- SELECT billadj.propose_policy(''approval_rule'', …); or give more people authority' END
+      FROM billadj.policy_faults() f
+     WHERE EXISTS (SELECT FROM billadj.principal)
+     ORDER BY f.place, f.message;
+END
+$function$;
+COMMENT ON FUNCTION billadj.self_check_people() IS 'part of self_check(): people, their logins and groups, and whether there are enough of them';
+REVOKE ALL ON FUNCTION billadj.self_check_people() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.self_check_people() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
