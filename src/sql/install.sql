@@ -828,6 +828,8 @@ GRANT EXECUTE ON FUNCTION billadj.self_check_service() TO billadj_admin, billadj
 CREATE FUNCTION billadj.self_check()
 RETURNS TABLE (severity text, code text, message text, fix_sql text)
 LANGUAGE plpgsql STABLE
+-- compiling these queries would take longer than running them
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN

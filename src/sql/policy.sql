@@ -316,6 +316,7 @@ GRANT EXECUTE ON FUNCTION billadj.write_policy(text, jsonb, timestamptz) TO bill
 CREATE FUNCTION billadj.policy_people()
 RETURNS TABLE (group_name text, principal_id bigint, person_key text)
 LANGUAGE sql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $function$
 WITH RECURSIVE member(group_name, oid) AS (
@@ -350,6 +351,7 @@ GRANT EXECUTE ON FUNCTION billadj.policy_approvers() TO billadj_owner, billadj_a
 CREATE FUNCTION billadj.rule_faults()
 RETURNS TABLE (place integer, code text, message text)
 LANGUAGE sql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $function$
 WITH point AS (
@@ -389,6 +391,7 @@ GRANT EXECUTE ON FUNCTION billadj.rule_faults() TO billadj_owner, billadj_admin,
 CREATE FUNCTION billadj.unmet_rules()
 RETURNS TABLE (place integer, code text, message text)
 LANGUAGE sql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $function$
 WITH people AS MATERIALIZED (SELECT * FROM billadj.policy_people()),
@@ -430,6 +433,7 @@ GRANT EXECUTE ON FUNCTION billadj.unmet_rules() TO billadj_owner, billadj_admin,
 CREATE FUNCTION billadj.policy_faults()
 RETURNS TABLE (place integer, code text, message text)
 LANGUAGE sql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $function$
 SELECT 1, 'policy_approvers_few', 'fewer than two persons can approve policy' WHERE billadj.policy_approvers() < 2
@@ -497,10 +501,12 @@ GRANT EXECUTE ON FUNCTION billadj.decide_policy(bigint, text, text), billadj.app
 
 -- ---- what self_check() says of people, rights and the tables of control ----
 
+-- Compiling these queries would take longer than running them, hence jit = off.
 -- What the steps say, read from their texts: every release then checks what it
 -- made.  Tables under forced row policies are those of control.
 CREATE FUNCTION billadj.control_tables() RETURNS TABLE (relation oid, name text)
 LANGUAGE sql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $function$
 SELECT c.oid, c.relname::text
@@ -516,13 +522,16 @@ GRANT EXECUTE ON FUNCTION billadj.control_tables() TO billadj_admin, billadj_ope
 CREATE FUNCTION billadj.granted_by_steps()
 RETURNS TABLE (name text, column_name text, role_name text, privilege text)
 LANGUAGE sql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $function$
 WITH statement AS (
     SELECT x.found[1] AS privileges, x.found[2] AS tables, x.found[3] AS roles
       FROM generate_series(1, billadj.migration_newest()) AS s(step),
            billadj.migration_step(s.step) AS m,
-           regexp_matches(m.body, 'GRANT ([^;]*?)\sON\s([^;]*?)\sTO\s([^;]*?);', 'g') AS x(found)
+           string_to_table(m.body, ';') AS t(text),
+           regexp_match(t.text, '\nGRANT (.*)\sON\s(.*)\sTO\s(.*)$') AS x(found)
+     WHERE t.text ~ '\nGRANT '
 ), part AS (
     SELECT regexp_replace(t.name, '\s', '', 'g') AS name, regexp_replace(r.name, '\s', '', 'g') AS role_name, p.found[1] AS privilege, p.found[2] AS columns
       FROM statement g, regexp_split_to_table(g.tables, '\s*,\s*') AS t(name), regexp_split_to_table(g.roles, '\s*,\s*') AS r(name),
@@ -538,6 +547,7 @@ GRANT EXECUTE ON FUNCTION billadj.granted_by_steps() TO billadj_admin, billadj_o
 CREATE FUNCTION billadj.self_check_grants()
 RETURNS TABLE (severity text, code text, message text, fix_sql text)
 LANGUAGE plpgsql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $function$
 #variable_conflict use_column
@@ -611,6 +621,7 @@ GRANT EXECUTE ON FUNCTION billadj.self_check_grants() TO billadj_admin, billadj_
 CREATE FUNCTION billadj.self_check_control()
 RETURNS TABLE (severity text, code text, message text, fix_sql text)
 LANGUAGE plpgsql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $function$
 #variable_conflict use_column
@@ -683,6 +694,7 @@ GRANT EXECUTE ON FUNCTION billadj.self_check_control() TO billadj_admin, billadj
 CREATE FUNCTION billadj.self_check_people()
 RETURNS TABLE (severity text, code text, message text, fix_sql text)
 LANGUAGE plpgsql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $function$
 #variable_conflict use_column
