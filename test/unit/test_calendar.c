@@ -27,6 +27,9 @@ static Zone st_johns = {
 /* Sao Paulo, October 2017: midnight of the 15th is one o'clock. */
 static Zone sao_paulo = {1, {0}, {-3 * HOUR, -2 * HOUR}};
 
+/* Toronto, March 1919: at half past eleven, half past midnight of the 31st. */
+static Zone toronto = {1, {0}, {-5 * HOUR, -4 * HOUR}};
+
 /* Apia, December 2011: the 30th is left out. */
 static Zone apia = {1, {0}, {-10 * HOUR, 14 * HOUR}};
 
@@ -38,6 +41,7 @@ set_zones(void)
 	havana.at[0] = time_of(2026, 11, 1, 5, 0);
 	st_johns.at[0] = time_of(2010, 11, 7, 2, 31);
 	sao_paulo.at[0] = time_of(2017, 10, 15, 3, 0);
+	toronto.at[0] = time_of(1919, 3, 31, 4, 30);
 	apia.at[0] = time_of(2011, 12, 30, 10, 0);
 }
 
@@ -146,6 +150,9 @@ static const struct
 	{"Sao Paulo, no midnight", &sao_paulo, 2017, 10, {15, 3, 0}, 0, 15, 15},
 	{"Sao Paulo, before", &sao_paulo, 2017, 10, {15, 3, 0}, -1, 14, 15},
 	{"Sao Paulo, after", &sao_paulo, 2017, 10, {15, 3, 0}, 1, 15, 16},
+	{"Toronto, midnight is left out", &toronto, 1919, 3, {31, 4, 30}, 0, 31, 31},
+	{"Toronto, before", &toronto, 1919, 3, {31, 4, 30}, -1, 30, 31},
+	{"Toronto, after", &toronto, 1919, 3, {31, 4, 30}, 1, 31, 32},
 	{"Apia, before the missing day", &apia, 2011, 12, {30, 10, 0}, -1, 29, 30},
 	{"Apia, after it", &apia, 2011, 12, {30, 10, 0}, 0, 31, 31},
 };
@@ -200,6 +207,7 @@ static const struct
 	{"the first of two midnights", &havana, {2026, 10, 1, 4, 0}, {1, 0, 0}, 1, {2026, 11, 1, 4, 0}},
 	{"where it is not the transition", &st_johns, {2010, 11, 6, 2, 30}, {0, 1, 0}, 1, {2010, 11, 7, 2, 30}},
 	{"a midnight that does not occur", &sao_paulo, {2017, 9, 15, 3, 0}, {1, 0, 0}, 1, {2017, 10, 15, 3, 0}},
+	{"one in the middle of what does not occur", &toronto, {1919, 3, 1, 5, 0}, {0, 30, 0}, 1, {1919, 3, 31, 4, 30}},
 	{"a day that does not occur", &apia, {2011, 12, 28, 10, 0}, {0, 1, 0}, 2, {2011, 12, 30, 10, 0}},
 };
 

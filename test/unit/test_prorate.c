@@ -77,6 +77,8 @@ static const struct
 	/* a year, and a leap year */
 	{2021, YEAR, YEAR, BJ_ACTUAL_360, BJ_OK, 365, 360},
 	{2020, YEAR, YEAR, BJ_ACTUAL_365, BJ_OK, 366, 365},
+	{2021, R(1, 1, 7, 1), R(1, 1, 7, 1), BJ_ACTUAL_365, BJ_OK, 181 * 12, 365 * 6},
+	{2020, R(1, 1, 25, 1), R(1, 1, 13, 1), BJ_ACTUAL_365, BJ_OK, 366, 730},
 	{2020, YEAR, YEAR, BJ_STRICT_30_360, BJ_OK, 360, 360},
 	{2020, YEAR, YEAR, BJ_FIXED_30, BJ_OK, 365, 365},
 	{2020, YEAR, R(3, 1, 6, 1), BJ_CALENDAR_MONTH_SPLIT, BJ_OK, 3, 12},
