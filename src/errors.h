@@ -44,6 +44,12 @@
 #define ERRCODE_BJ_BAD_INTERVAL MAKE_SQLSTATE('U','B','1','0','6')
 #define ERRCODE_BJ_BAD_INSTANT MAKE_SQLSTATE('U','B','1','0','7')
 
+/* UB110 and on: subscriptions */
+#define ERRCODE_BJ_UNKNOWN_PLAN MAKE_SQLSTATE('U','B','1','1','0')
+#define ERRCODE_BJ_BAD_PLAN MAKE_SQLSTATE('U','B','1','1','1')
+#define ERRCODE_BJ_UNKNOWN_SUBSCRIPTION MAKE_SQLSTATE('U','B','1','1','2')
+#define ERRCODE_BJ_BAD_CHANGE MAKE_SQLSTATE('U','B','1','1','3')
+
 /* UB3xx: people, policy, overrides and audit */
 #define ERRCODE_BJ_NO_PRINCIPAL MAKE_SQLSTATE('U','B','3','0','1')
 #define ERRCODE_BJ_NO_AUTHORITY MAKE_SQLSTATE('U','B','3','0','2')
@@ -72,13 +78,6 @@
 #define ERRCODE_BJ_CARD_NUMBER MAKE_SQLSTATE('U','B','3','3','2')
 #define ERRCODE_BJ_BAD_POLICY MAKE_SQLSTATE('U','B','3','3','4')
 #define ERRCODE_BJ_POLICY_UNSOUND MAKE_SQLSTATE('U','B','3','3','5')
-
-/* UB110 and on: subscriptions */
-#define ERRCODE_BJ_UNKNOWN_PLAN MAKE_SQLSTATE('U','B','1','1','0')
-#define ERRCODE_BJ_BAD_PLAN MAKE_SQLSTATE('U','B','1','1','1')
-#define ERRCODE_BJ_UNKNOWN_SUBSCRIPTION MAKE_SQLSTATE('U','B','1','1','2')
-#define ERRCODE_BJ_BAD_CHANGE MAKE_SQLSTATE('U','B','1','1','3')
-#define ERRCODE_BJ_NOBODY_DECIDES MAKE_SQLSTATE('U','B','1','1','4')
 
 /* The SQLSTATE and the message of a status that is not BJ_OK. */
 extern int	bj_status_sqlstate(BjStatus status);

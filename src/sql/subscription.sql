@@ -797,7 +797,7 @@ DECLARE
 BEGIN
     IF to_regclass('billadj.proposal') IS NULL THEN
         RAISE EXCEPTION 'the change exceeds the policy, and there is nobody to decide'
-            USING ERRCODE = 'UB114', DETAIL = 'Table billadj.proposal does not exist.', HINT = 'SELECT * FROM billadj.migrate();';
+            USING ERRCODE = 'UB012', DETAIL = 'Table billadj.proposal does not exist.', HINT = 'SELECT * FROM billadj.migrate();';
     END IF;
     FOR line IN SELECT l.* FROM jsonb_to_recordset(lines) AS l(plan_price_id bigint, period_start timestamptz, quantity numeric, full_amount numeric,
                                                                amount numeric, currency text, cause text, line_covers tstzrange) LOOP
