@@ -138,8 +138,8 @@ SET row_security = off;
 UPDATE billadj.policy_change SET body = '{"op": "end", "key": {"code": "other"}}' WHERE change_id = :change;
 RESET row_security;
 SELECT regress_policy.try('paul', format('SELECT billadj.approve_policy(%s)', :change));
-SELECT regress_policy.try('paul', format('SELECT billadj.reject_policy(%s, NULL)', :change));
-SELECT state, comment FROM billadj.policy_change WHERE change_id = :change;
+SELECT regress_policy.try('paul', format('SELECT billadj.reject_policy(%s, %L)', :change, 'somebody altered it'));
+SELECT c.state, c.comment, t.body, t.created_by FROM billadj.policy_change c LEFT JOIN billadj.private_text t ON t.text_id = c.comment_id WHERE c.change_id = :change;
 
 -- ---- who may not approve: whoever it is about ----
 

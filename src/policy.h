@@ -52,7 +52,7 @@ extern void bj_policy_apply(Datum target, Datum body, TimestampTz at,
 /* The same in a subtransaction that is undone: errors only. */
 extern void bj_policy_try(Datum target, Datum body, TimestampTz at);
 
-/* Principals may be known by person: the key of one. */
+/* The person of a principal; NULL: there is none of that number. */
 extern char *bj_policy_person(int64 principal_id);
 
 /* Keeps personal text apart, returns its number. */
