@@ -199,11 +199,12 @@ write_rows(Datum target, Datum body, TimestampTz at)
 
 /*
  * One approval at a time: two that are sound each could leave too few people
- * together.  The lock passes readers, and nobody but the owner may take one
+ * together, and whoever has just lost his place would approve.  The lock passes
+ * readers, and nobody but the owner may take one
  * that meets it.
  */
-static void
-lock_policy(void)
+void
+bj_policy_lock(void)
 {
 	Oid			schema = get_namespace_oid("billadj", false);
 
@@ -216,8 +217,6 @@ bj_policy_apply(Datum target, Datum body, TimestampTz at, const Principal *decid
 	ArrayType  *before;
 	Datum		persons;
 
-	if (decider != NULL)
-		lock_policy();
 	before = faults();
 	mark = POLICY_APPROVED;
 	PG_TRY();

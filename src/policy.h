@@ -41,6 +41,9 @@ extern bool bj_policy_is_dual(const char *table);
 extern void bj_policy_bump_principal(int64 principal_id);
 extern void bj_policy_bump_person(Datum person_key);
 
+/* To be held before who decides, and on what, is looked at; until commit. */
+extern void bj_policy_lock(void);
+
 /*
  * Writes what body asks for, and refuses what would leave policy worse off:
  * gaps in the rules, too few people.  UB306 if decider, who may be NULL, is a

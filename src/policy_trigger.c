@@ -386,6 +386,7 @@ decided_row(Draft *draft, HeapTuple old)
 	Datum		comment = get(draft, draft->tuple, "comment", &comment_null);
 	char	   *proposer;
 
+	bj_policy_lock();
 	bj_actor_require(&decider);
 	require_group(&decider, "billadj_policy", NULL);
 	proposer = bj_policy_person(DatumGetInt64(get(draft, old, "proposed_by", &null)));
