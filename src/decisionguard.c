@@ -115,7 +115,7 @@ bj_decision_check(Relation rel, HeapTuple tuple)
 	fill(&row, &basis);
 	MemoryContextSwitchTo(caller);
 	made = bj_row_make(&row);
-	bj_expect_row(rel, made, carry(&basis));
+	bj_expect_row(rel, made, BJ_MUST_BE_STORED, carry(&basis));
 	bj_owner_end(&scope);
 	return made;
 }

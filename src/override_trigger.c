@@ -162,7 +162,8 @@ billadj_override_effect_trigger(PG_FUNCTION_ARGS)
 	if (is_sending(trigdata) || (bj_engine_writes() && !TRIGGER_FIRED_BY_DELETE(trigdata->tg_event)))
 	{
 		if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-			bj_expect_row(trigdata->tg_relation, row, NULL);
+			bj_expect_row(trigdata->tg_relation, row,
+						  is_fact(trigdata->tg_relation) ? BJ_MUST_BE_STORED : BJ_MAY_BE_STORED, NULL);
 		return PointerGetDatum(row);
 	}
 	if (is_fact(trigdata->tg_relation) && !TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))

@@ -50,7 +50,7 @@ bj_request_check_insert(Relation rel, HeapTuple tuple)
 	bj_draft_fill(&draft, &row, NULL, &me);
 	MemoryContextSwitchTo(caller);
 	made = bj_row_make(&row);
-	bj_expect_row(rel, made, carry(BJ_ACT_SUBMIT, draft.proposal_id));
+	bj_expect_row(rel, made, BJ_MUST_BE_STORED, carry(BJ_ACT_SUBMIT, draft.proposal_id));
 	bj_owner_end(&scope);
 	return made;
 }
@@ -81,7 +81,7 @@ engine_update(Relation rel, HeapTuple old)
 	if (change->escalate)
 		bj_row_set_time(&row, "escalated_at", GetCurrentTimestamp());
 	made = bj_row_make(&row);
-	bj_expect_row(rel, made, NULL);
+	bj_expect_row(rel, made, BJ_MUST_BE_STORED, NULL);
 	return made;
 }
 
@@ -154,7 +154,7 @@ withdraw(Relation rel, HeapTuple old)
 	bj_row_set_text(&row, "state", bj_state_name(BJ_STATE_WITHDRAWN));
 	bj_row_set_time(&row, "closed_at", GetCurrentTimestamp());
 	made = bj_row_make(&row);
-	bj_expect_row(rel, made, carry(BJ_ACT_WITHDRAW, 0));
+	bj_expect_row(rel, made, BJ_MUST_BE_STORED, carry(BJ_ACT_WITHDRAW, 0));
 	return made;
 }
 
@@ -195,7 +195,7 @@ bj_request_check_update(Relation rel, HeapTuple oldtuple, HeapTuple tuple)
 		restore_others(&row, &old);
 		bj_draft_fill(&draft, &row, &old, &me);
 		made = bj_row_make(&row);
-		bj_expect_row(rel, made, carry(BJ_ACT_REVISE, 0));
+		bj_expect_row(rel, made, BJ_MUST_BE_STORED, carry(BJ_ACT_REVISE, 0));
 	}
 	bj_owner_end(&scope);
 	return made;

@@ -38,16 +38,23 @@ extern int	bj_trigger_depth(void);
 
 /* ---- approved rows ---- */
 
+typedef enum Expectation
+{
+	BJ_MUST_BE_STORED,
+	BJ_MAY_BE_STORED			/* ON CONFLICT may want another row instead */
+} Expectation;
+
 /*
  * A guard has approved this row; extra, in TopTransactionContext or NULL, is
  * for the check after the row is stored.
  */
-extern void bj_expect_row(Relation rel, HeapTuple tuple, void *extra);
+extern void bj_expect_row(Relation rel, HeapTuple tuple, Expectation expectation,
+						  void *extra);
 
 /*
  * Is the row that was stored one that was approved?  Then it is forgotten and
  * *extra, unless NULL, is what came with it.  A commit is refused (UB324) while
- * an approved row was not stored.
+ * an approved row that must be stored was not.
  */
 extern bool bj_expected_row(Relation rel, HeapTuple tuple, void **extra);
 

@@ -34,6 +34,10 @@ BEGIN
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
     RETURNING r.request_id INTO made;
     RETURN made;
+EXCEPTION WHEN unique_violation THEN
+    -- Two at once: neither saw the other when it was checked.
+    RAISE EXCEPTION 'another override request for the same target is open or approved'
+        USING ERRCODE = 'UB310', DETAIL = 'One request at a time: it was submitted a moment ago.';
 END
 $function$;
 COMMENT ON FUNCTION billadj.submit_override(text, text, text, bigint, numeric, numeric, text, text, bytea, jsonb)
