@@ -73,13 +73,21 @@ compare_text(KeyText key, const char **data)
 	int			length;
 	int			cmp;
 
-	if (!VARATT_NOT_PAD_BYTE(text))
+	if (likely(VARATT_IS_1B(text) && !VARATT_IS_1B_E(text)))
+	{
+		length = VARSIZE_1B(text) - VARHDRSZ_SHORT;
+		text += VARHDRSZ_SHORT;
+	}
+	else
+	{
 		text = (const char *) INTALIGN(text);
-	if (VARATT_IS_COMPRESSED(text) || VARATT_IS_EXTERNAL(text))
-		return -1;
-	*data = text + VARSIZE_ANY(text);
-	length = VARSIZE_ANY_EXHDR(text);
-	cmp = memcmp(key.data, VARDATA_ANY(text), Min(key.length, length));
+		if (!VARATT_IS_4B_U(text))
+			return -1;
+		length = VARSIZE_4B(text) - VARHDRSZ;
+		text += VARHDRSZ;
+	}
+	*data = text + length;
+	cmp = memcmp(key.data, text, Min(key.length, length));
 	return cmp != 0 ? cmp : key.length - length;
 }
 
@@ -230,6 +238,20 @@ root_holds(Page page, const PeekRoot *root)
 		opaque->btpo_level == root->level;
 }
 
+/*
+ * A page above the leaves: few, and looked at again and again, so that it is
+ * worth to remember in which buffer each was.
+ */
+static Buffer
+read_inner(Relation index, PeekRoot *root, BlockNumber block)
+{
+	Buffer	   *recent = &root->recent[block % lengthof(root->recent)];
+
+	if (BufferIsInvalid(*recent) || !bj_compat_read_recent(index, block, *recent))
+		*recent = ReadBuffer(index, block);
+	return *recent;
+}
+
 bool
 bj_btreepeek_find(Relation index, PeekRoot *root, const PeekKey *key, ItemPointer tid)
 {
@@ -245,7 +267,7 @@ bj_btreepeek_find(Relation index, PeekRoot *root, const PeekKey *key, ItemPointe
 	level = root->level;
 	for (int step = 0; step < MAX_STEPS && verdict < FOUND; step++)
 	{
-		Buffer		buffer = ReadBuffer(index, next);
+		Buffer		buffer = level > 0 ? read_inner(index, root, next) : ReadBuffer(index, next);
 		Page		page = BufferGetPage(buffer);
 
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);

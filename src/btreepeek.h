@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "storage/block.h"
+#include "storage/buf.h"
 #include "storage/itemptr.h"
 #include "utils/relcache.h"
 
@@ -26,6 +27,7 @@ typedef struct PeekRoot
 	Oid			filenode;
 	BlockNumber block;
 	uint32		level;
+	Buffer		recent[32];		/* of its inner pages, by block number */
 } PeekRoot;
 
 /* Is the index of this kind, with the order that is compared by here? */

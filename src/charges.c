@@ -29,9 +29,11 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
+#include "utils/inval.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "charges.h"
@@ -104,17 +106,32 @@ typedef struct Target
 	EState	   *estate;
 	Datum	   *values;			/* natts elements */
 	bool	   *isnull;
+	Size		text_bytes;		/* of the varlena among the values */
+	Size		other_bytes;	/* at most, of the others and of gaps */
 } Target;
 
+/* A text that seldom changes from charge to charge: a currency, a cause. */
 typedef struct SameText
 {
-	char		string[12];		/* a currency or a cause */
-	Datum		datum;
+	char		string[12];
+	char		text[sizeof(int32) + 12];	/* the same as a short varlena */
 } SameText;
+
+static SameText last_currency;
+static SameText last_cause;
+
+/* The name of the session's login, likewise; looked up again when roles change. */
+static struct
+{
+	Oid			role;
+	char		text[VARHDRSZ + NAMEDATALEN];
+}			login;
 
 struct ChargeWriter
 {
-	Relation	parent;
+	BjBook		book;
+	Oid			table;			/* of charges, as it was last called */
+	Relation	parent;			/* the same, or NULL while it was not needed */
 	Oid			sequence;
 	Target	   *targets;
 	Target	   *last;			/* usage comes in runs of one period */
@@ -122,8 +139,6 @@ struct ChargeWriter
 	MemoryContext context;
 	TimestampTz now;
 	Datum		user;
-	SameText	currency;
-	SameText	cause;
 };
 
 /* Numbers that this session has taken and not used yet. */
@@ -150,15 +165,6 @@ next_charge_id(Oid sequence)
 
 /* ---- appending ---- */
 
-static bool
-parent_usable(Relation rel)
-{
-	return rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ?
-		RelationGetPartitionKey(rel)->strategy == PARTITION_STRATEGY_RANGE &&
-		RelationGetPartitionKey(rel)->partnatts == 1 :
-		rel->rd_rel->relkind == RELKIND_RELATION;
-}
-
 static BjTable
 table_of(BjBook book)
 {
@@ -172,38 +178,6 @@ bj_charges_exist(BjBook book, const char **problem)
 		return true;
 	*problem = psprintf("table billadj.%s does not exist", bj_table_name(table_of(book)));
 	return false;
-}
-
-ChargeWriter *
-bj_charges_open(BjBook book, const char **problem)
-{
-	ChargeWriter *w;
-	AttrNumber	att[NCOLUMNS];
-	Relation	parent = bj_table_open_columns(table_of(book), RowExclusiveLock,
-											   columns, NCOLUMNS, att, problem);
-
-	if (parent == NULL)
-		return NULL;
-	if (!parent_usable(parent))
-	{
-		*problem = "table billadj.charge is not partitioned by period_start";
-		table_close(parent, NoLock);
-		return NULL;
-	}
-	w = palloc0(sizeof(ChargeWriter));
-	w->sequence = bj_table_oid(BJ_TABLE_CHARGE_ID_SEQ);
-	*problem = "sequence billadj.charge_id_seq does not exist";
-	if (!OidIsValid(w->sequence))
-	{
-		table_close(parent, NoLock);
-		return NULL;
-	}
-	*problem = NULL;
-	w->parent = parent;
-	w->context = CurrentMemoryContext;
-	w->now = GetCurrentTimestamp();
-	w->user = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
-	return w;
 }
 
 /* The last answer of partition_for(); true until the parent changes. */
@@ -221,10 +195,94 @@ parent_changed(Oid relid)
 		routed.parent = InvalidOid;
 }
 
+static bool
+parent_usable(Relation rel)
+{
+	return rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ?
+		RelationGetPartitionKey(rel)->strategy == PARTITION_STRATEGY_RANGE &&
+		RelationGetPartitionKey(rel)->partnatts == 1 :
+		rel->rd_rel->relkind == RELKIND_RELATION;
+}
+
+static void
+role_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	login.role = InvalidOid;
+}
+
+static Datum
+login_name(void)
+{
+	Oid			role = GetSessionUserId();
+
+	if (login.role != role)
+	{
+		const char *name = GetUserNameFromId(role, false);
+
+		login.role = role;
+		SET_VARSIZE(login.text, VARHDRSZ + strlen(name));
+		memcpy(VARDATA(login.text), name, strlen(name));
+	}
+	return PointerGetDatum(login.text);
+}
+
 void
 bj_charges_init(void)
 {
 	bj_tables_on_change(parent_changed);
+	CacheRegisterSyscacheCallback(AUTHOID, role_changed, (Datum) 0);
+}
+
+/*
+ * The parent is needed to find a partition.  Where the last answer still holds
+ * it is not even locked: whoever attaches or detaches a partition locks that
+ * too, and its change of the parent is known once we have the partition's lock.
+ */
+static bool
+parent_open(ChargeWriter *w, const char **problem)
+{
+	AttrNumber	att[NCOLUMNS];
+	Relation	parent;
+
+	if (w->parent != NULL)
+		return true;
+	parent = bj_table_open_columns(table_of(w->book), RowExclusiveLock,
+								   columns, NCOLUMNS, att, problem);
+	if (parent == NULL)
+		return false;
+	if (!parent_usable(parent))
+	{
+		*problem = "table billadj.charge is not partitioned by period_start";
+		table_close(parent, NoLock);
+		return false;
+	}
+	w->parent = parent;
+	return true;
+}
+
+ChargeWriter *
+bj_charges_open(BjBook book, const char **problem)
+{
+	ChargeWriter *w = palloc0(sizeof(ChargeWriter));
+
+	w->book = book;
+	w->table = bj_table_oid(table_of(book));
+	if ((!OidIsValid(w->table) || routed.parent != w->table) &&
+		!parent_open(w, problem))
+		return NULL;
+	w->sequence = bj_table_oid(BJ_TABLE_CHARGE_ID_SEQ);
+	if (!OidIsValid(w->sequence))
+	{
+		*problem = "sequence billadj.charge_id_seq does not exist";
+		if (w->parent != NULL)
+			table_close(w->parent, NoLock);
+		return NULL;
+	}
+	*problem = NULL;
+	w->context = CurrentMemoryContext;
+	w->now = GetCurrentTimestamp();
+	w->user = login_name();
+	return w;
 }
 
 /* The partition that holds a period_start, or InvalidOid. */
@@ -240,8 +298,6 @@ partition_for(Relation parent, TimestampTz period_start)
 
 	if (parent->rd_rel->relkind == RELKIND_RELATION)
 		return RelationGetRelid(parent);
-	if (routed.parent == RelationGetRelid(parent) && routed.period_start == period_start)
-		return routed.partition;
 	key = RelationGetPartitionKey(parent);
 	desc = RelationGetPartitionDesc(parent, true);
 	if (desc->nparts == 0)
@@ -251,12 +307,29 @@ partition_for(Relation parent, TimestampTz period_start)
 	index = desc->boundinfo->indexes[offset + 1];
 	if (index < 0)
 		index = desc->boundinfo->default_index;
-	if (index < 0)
+	return index < 0 ? InvalidOid : desc->oids[index];
+}
+
+/* The same for a writer, which need not open the parent if nothing changed. */
+static Oid
+route(ChargeWriter *w, TimestampTz period_start)
+{
+	const char *problem;
+	Oid			partition;
+
+	if (OidIsValid(w->table) && routed.parent == w->table &&
+		routed.period_start == period_start)
+		return routed.partition;
+	if (!parent_open(w, &problem))
 		return InvalidOid;
-	routed.parent = RelationGetRelid(parent);
-	routed.period_start = period_start;
-	routed.partition = desc->oids[index];
-	return routed.partition;
+	partition = partition_for(w->parent, period_start);
+	if (OidIsValid(partition))
+	{
+		routed.parent = w->table = RelationGetRelid(w->parent);
+		routed.period_start = period_start;
+		routed.partition = partition;
+	}
+	return partition;
 }
 
 static void
@@ -277,8 +350,7 @@ static Target *
 target_open(ChargeWriter *w, Oid relid)
 {
 	MemoryContext old = MemoryContextSwitchTo(w->context);
-	Relation	rel = relid == RelationGetRelid(w->parent) ? w->parent :
-		bj_relation_open_kept(relid, RowExclusiveLock);
+	Relation	rel = bj_relation_open_kept(relid, RowExclusiveLock);
 	AttrNumber	att[NCOLUMNS];
 	Target	   *t = NULL;
 
@@ -296,11 +368,14 @@ target_open(ChargeWriter *w, Oid relid)
 										   ALLOCSET_DEFAULT_SIZES);
 		t->values = palloc(t->desc->natts * sizeof(Datum));
 		t->isnull = palloc(t->desc->natts * sizeof(bool));
+		for (int i = 0; i < t->desc->natts; i++)
+			t->other_bytes += TupleDescAttr(t->desc, i)->attlen > 0 ?
+				2 * TupleDescAttr(t->desc, i)->attlen : sizeof(int32);
 		target_open_indexes(t);
 		t->next = w->targets;
 		w->targets = t;
 	}
-	else if (rel != NULL && rel != w->parent)
+	else if (rel != NULL)
 		relation_close(rel, NoLock);
 	MemoryContextSwitchTo(old);
 	return t;
@@ -316,7 +391,7 @@ target_for(ChargeWriter *w, TimestampTz period_start)
 		return w->last;
 	do
 	{
-		relid = partition_for(w->parent, period_start);
+		relid = route(w, period_start);
 		if (!OidIsValid(relid))
 			return NULL;
 		for (t = w->targets; t != NULL; t = t->next)
@@ -330,7 +405,7 @@ target_for(ChargeWriter *w, TimestampTz period_start)
 		 * have got one of its own: then no query of that month would look for
 		 * the charge here.
 		 */
-	} while (partition_for(w->parent, period_start) != relid);
+	} while (route(w, period_start) != relid);
 	w->last = t;
 	w->last_period = period_start;
 	return t;
@@ -394,20 +469,6 @@ target_flush(ChargeWriter *w, Target *t)
 	MemoryContextReset(t->context);
 }
 
-/* Room for the data of a tuple of the values in t, alignment included. */
-static Size
-data_room(const Target *t)
-{
-	Size		room = 0;
-
-	for (int i = 0; i < t->desc->natts; i++)
-		if (!t->isnull[i])
-			room += MAXIMUM_ALIGNOF +
-				(TupleDescAttr(t->desc, i)->attlen > 0 ? MAXIMUM_ALIGNOF :
-				 VARSIZE_ANY(DatumGetPointer(t->values[i])));
-	return room;
-}
-
 /*
  * What heap_form_tuple() does, for the kinds of columns we fill: bigint,
  * smallint, timestamptz and untoasted varlena; of those that are aligned to 8
@@ -420,11 +481,10 @@ form_tuple(Target *t)
 {
 	int			natts = t->desc->natts;
 	Size		hoff = MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(natts));
-	HeapTuple	tuple = palloc(HEAPTUPLESIZE + hoff + data_room(t));
+	HeapTuple	tuple = palloc0(HEAPTUPLESIZE + hoff + t->text_bytes + t->other_bytes);
 	HeapTupleHeader header = (HeapTupleHeader) ((char *) tuple + HEAPTUPLESIZE);
 	char	   *data = (char *) header + hoff;
 
-	memset(header, 0, hoff);
 	for (int i = 0; i < natts; i++)
 	{
 		if (t->isnull[i])
@@ -445,19 +505,16 @@ form_tuple(Target *t)
 	return tuple;
 }
 
-/* The text datum of a string that seldom changes from charge to charge. */
 static Datum
-same_text(ChargeWriter *w, SameText *same, const char *string)
+same_text(SameText *same, const char *string)
 {
-	if (same->datum == (Datum) 0 || strcmp(same->string, string) != 0)
+	if (same->text[0] == '\0' || strcmp(same->string, string) != 0)
 	{
-		MemoryContext old = MemoryContextSwitchTo(w->context);
-
 		strlcpy(same->string, string, sizeof(same->string));
-		same->datum = CStringGetTextDatum(string);
-		MemoryContextSwitchTo(old);
+		SET_VARSIZE_SHORT(same->text, VARHDRSZ_SHORT + strlen(same->string));
+		memcpy(VARDATA_SHORT(same->text), same->string, strlen(same->string));
 	}
-	return same->datum;
+	return PointerGetDatum(same->text);
 }
 
 static inline void
@@ -467,12 +524,19 @@ put(Target *t, int column, Datum value)
 	t->isnull[t->att[column] - 1] = false;
 }
 
+static inline void
+put_text(Target *t, int column, Datum value)
+{
+	put(t, column, value);
+	t->text_bytes += VARSIZE_ANY(DatumGetPointer(value));
+}
+
 static void
 put_source(Target *t, const Charge *c)
 {
 	put(t, ATTACHMENT_ID, Int64GetDatum(c->attachment_id));
-	put(t, EVENT_KEY, c->event_key.datum);
-	put(t, MEASURE, c->measure.datum);
+	put_text(t, EVENT_KEY, c->event_key.datum);
+	put_text(t, MEASURE, c->measure.datum);
 	put(t, OCCURRED_AT, TimestampTzGetDatum(c->occurred_at));
 }
 
@@ -501,25 +565,26 @@ bj_charges_add(ChargeWriter *w, const Charge *c)
 	target_make_room(w, t);
 	old = MemoryContextSwitchTo(t->context);
 	memset(t->isnull, true, t->desc->natts * sizeof(bool));
-	put(t, ACCOUNT, c->account.datum);
+	t->text_bytes = 0;
+	put_text(t, ACCOUNT, c->account.datum);
 	put(t, CHARGE_ID, Int64GetDatum(next_charge_id(w->sequence)));
 	if (c->attachment_id != 0)
 		put_source(t, c);
-	put(t, METER, c->meter.datum);
+	put_text(t, METER, c->meter.datum);
 	put(t, PERIOD_START, TimestampTzGetDatum(c->period_start));
 	put(t, POSTED_PERIOD_START, TimestampTzGetDatum(c->period_start));
 	put(t, PRICE_ID, Int64GetDatum(c->price_id));
-	put(t, QUANTITY, bj_numeric_write(c->quantity, numeric[0]));
+	put_text(t, QUANTITY, bj_numeric_write(c->quantity, numeric[0]));
 	if (c->has_before)
-		put(t, QUANTITY_BEFORE, bj_numeric_write(c->quantity_before, numeric[1]));
-	put(t, AMOUNT, bj_numeric_write(c->amount, numeric[2]));
-	put(t, CURRENCY, same_text(w, &w->currency, c->currency));
-	put(t, CAUSE, same_text(w, &w->cause, c->cause));
+		put_text(t, QUANTITY_BEFORE, bj_numeric_write(c->quantity_before, numeric[1]));
+	put_text(t, AMOUNT, bj_numeric_write(c->amount, numeric[2]));
+	put_text(t, CURRENCY, same_text(&last_currency, c->currency));
+	put_text(t, CAUSE, same_text(&last_cause, c->cause));
 	put(t, ROW_COUNT, Int16GetDatum(c->row_count));
 	if (c->basis != NULL)
-		put(t, BASIS, JsonbPGetDatum(c->basis));
+		put_text(t, BASIS, JsonbPGetDatum(c->basis));
 	put(t, CREATED_AT, TimestampTzGetDatum(w->now));
-	put(t, CREATED_BY, w->user);
+	put_text(t, CREATED_BY, w->user);
 	t->tuples[t->n] = form_tuple(t);
 	t->bytes += t->tuples[t->n++]->t_len;
 	MemoryContextSwitchTo(old);
@@ -590,8 +655,7 @@ target_close(ChargeWriter *w, Target *t)
 		ExecCloseIndices(t->indexes);
 		FreeExecutorState(t->estate);
 	}
-	if (t->rel != w->parent)
-		relation_close(t->rel, NoLock);
+	relation_close(t->rel, NoLock);
 }
 
 void
@@ -599,7 +663,8 @@ bj_charges_close(ChargeWriter *w)
 {
 	for (Target *t = w->targets; t != NULL; t = t->next)
 		target_close(w, t);
-	table_close(w->parent, NoLock);
+	if (w->parent != NULL)
+		table_close(w->parent, NoLock);
 }
 
 /* ---- finding ---- */

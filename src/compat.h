@@ -15,6 +15,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
+#include "storage/bufmgr.h"
 #include "utils/acl.h"
 #include "utils/rangetypes.h"
 #include "utils/rel.h"
@@ -127,6 +128,17 @@ bj_compat_filenode(Relation rel)
 	return rel->rd_locator.relNumber;
 #else
 	return rel->rd_node.relNode;
+#endif
+}
+
+/* Pins a buffer if it still holds the block.  16: the file's name is a locator. */
+static inline bool
+bj_compat_read_recent(Relation rel, BlockNumber block, Buffer buffer)
+{
+#if PG_VERSION_NUM >= 160000
+	return ReadRecentBuffer(rel->rd_locator, MAIN_FORKNUM, block, buffer);
+#else
+	return ReadRecentBuffer(rel->rd_node, MAIN_FORKNUM, block, buffer);
 #endif
 }
 

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
@@ -299,32 +300,36 @@ account_new(TierTotals *totals, const TotalKey *key, const CatalogPrice *price,
 	return BJ_OK;
 }
 
+/* What a posting makes of the account. */
+typedef struct After
+{
+	Decimal		quantity;
+	Decimal		booked;
+} After;
+
 /*
  * What settling will have to hold is computed here too, though nothing needs
  * it yet: too long a total is a parked row now, and a failed COMMIT then.
  */
 static BjStatus
-rate_posting(const Account *a, Decimal quantity, int rows, Account *after, Posting *posting)
+rate_posting(const Account *a, Decimal quantity, int rows, After *after, Posting *posting)
 {
 	int64		rows_before = a->base.rows + a->own_rows;
 	Decimal		before;
 	Decimal		total;
 	BjStatus	status;
 
-	*after = *a;
-	after->own_rows += rows;
-	after->own_postings++;
 	if ((status = bj_decimal_add(a->base.quantity, a->own_quantity, &before)) != BJ_OK ||
-		(status = bj_decimal_add(a->own_quantity, quantity, &after->own_quantity)) != BJ_OK ||
-		(status = bj_decimal_add(a->base.quantity, after->own_quantity, &total)) != BJ_OK)
+		(status = bj_decimal_add(a->own_quantity, quantity, &after->quantity)) != BJ_OK ||
+		(status = bj_decimal_add(a->base.quantity, after->quantity, &total)) != BJ_OK)
 		return status;
 	posting->before = position(before, rows_before);
 	posting->emptied = rows_before + rows <= 0;
 	if ((status = bj_rate_between(a->price, posting->before, position(total, rows_before + rows),
 								  &posting->amount)) != BJ_OK ||
-		(status = bj_decimal_add(a->own_booked, posting->amount, &after->own_booked)) != BJ_OK)
+		(status = bj_decimal_add(a->own_booked, posting->amount, &after->booked)) != BJ_OK)
 		return status;
-	return bj_decimal_add(a->base.amount, after->own_booked, &total);
+	return bj_decimal_add(a->base.amount, after->booked, &total);
 }
 
 BjStatus
@@ -333,7 +338,7 @@ bj_ledger_post(TierTotals *totals, const TotalKey *key, const CatalogPrice *pric
 {
 	AccountEntry *entry;
 	Account    *a;
-	Account		after;
+	After		after;
 	BjStatus	status = BJ_OK;
 
 	if (ledger == NULL)
@@ -349,10 +354,10 @@ bj_ledger_post(TierTotals *totals, const TotalKey *key, const CatalogPrice *pric
 		return status;
 
 	account_save(a);
-	a->own_quantity = after.own_quantity;
-	a->own_booked = after.own_booked;
-	a->own_rows = after.own_rows;
-	a->own_postings = after.own_postings;
+	a->own_quantity = after.quantity;
+	a->own_booked = after.booked;
+	a->own_rows += rows;
+	a->own_postings++;
 	return BJ_OK;
 }
 
@@ -444,11 +449,13 @@ charge_position(ChargeWriter *charges, const Account *a, const TotalRow *now,
 				 errhint("Run SELECT * FROM billadj.maintain().")));
 }
 
-/* Charges are opened only when there is a position row: seldom. */
+/* What is needed only when a total was not as it was read: seldom. */
 typedef struct Settling
 {
 	BjBook		book;
+	TierTotals *totals;
 	ChargeWriter *charges;
+	bool		has_snapshot;
 } Settling;
 
 static void
@@ -461,16 +468,43 @@ cannot_settle(const char *problem)
 			 errhint("Nothing was committed; run SELECT * FROM billadj.self_check().")));
 }
 
+/* For detoasting only: nothing here is decided by what a snapshot sees. */
+static void
+need_snapshot(Settling *settling)
+{
+	if (!settling->has_snapshot)
+		PushActiveSnapshot(GetLatestSnapshot());
+	settling->has_snapshot = true;
+}
+
 static ChargeWriter *
 charges_of(Settling *settling)
 {
 	const char *problem;
 
+	need_snapshot(settling);
 	if (settling->charges == NULL)
 		settling->charges = bj_charges_open(settling->book, &problem);
 	if (settling->charges == NULL)
 		cannot_settle(problem);
 	return settling->charges;
+}
+
+static bool
+find_again(Settling *settling, const Account *a, bool thorough, TotalRow *now)
+{
+	const char *problem;
+	BjStatus	status;
+	bool		found;
+
+	CHECK_FOR_INTERRUPTS();
+	need_snapshot(settling);
+	if (!bj_tiertotals_can_find(settling->totals, &problem))
+		cannot_settle(problem);
+	memset(now, 0, sizeof(TotalRow));
+	found = bj_tiertotals_find(settling->totals, &a->key, thorough, now, &status);
+	bj_check(status);
+	return found;
 }
 
 /*
@@ -479,23 +513,21 @@ charges_of(Settling *settling)
  * the first look is that of the first touch, if there was a row.
  */
 static void
-settle_account(TierTotals *totals, Settling *settling, Account *a)
+settle_account(Settling *settling, Account *a)
 {
+	TierTotals *totals = settling->totals;
+
 	for (int look = 0;; look++)
 	{
 		TotalRow	now = a->base;
 		TotalRow	row;
 		Decimal		difference;
-		BjStatus	status;
 		bool		found = now.version != NULL;
 
 		if (look > 0 || !found)
-		{
-			CHECK_FOR_INTERRUPTS();
-			now = (TotalRow) {0};
-			found = bj_tiertotals_find(totals, &a->key, look > 0, &now, &status);
-			bj_check(status);
-		}
+			found = find_again(settling, a, look > 0, &now);
+		else if (HeapTupleHasExternal(now.version))
+			need_snapshot(settling);
 		row = now;
 		row.rows = now.rows + a->own_rows;
 		bj_check(bj_decimal_add(now.quantity, a->own_quantity, &row.quantity));
@@ -536,20 +568,21 @@ settle_book(Account **accounts, int n)
 {
 	const char *problem;
 	BjBook		book = accounts[0]->key.book;
-	TierTotals *totals = bj_tiertotals_open(book, &problem);
-	Settling	settling = {book, NULL};
+	Settling	settling = {book, bj_tiertotals_open(book, &problem)};
 
-	if (totals == NULL || !bj_charges_exist(book, &problem))
+	if (settling.totals == NULL || !bj_charges_exist(book, &problem))
 		cannot_settle(problem);
 	for (int i = 0; i < n; i++)
 	{
 		if (i % 256 == 0)
 			CHECK_FOR_INTERRUPTS();
-		settle_account(totals, &settling, accounts[i]);
+		settle_account(&settling, accounts[i]);
 	}
 	if (settling.charges != NULL)
 		bj_charges_close(settling.charges);
-	bj_tiertotals_close(totals);
+	bj_tiertotals_close(settling.totals);
+	if (settling.has_snapshot)
+		PopActiveSnapshot();
 }
 
 static void
@@ -567,7 +600,7 @@ settle_all(Account **accounts, int n)
 /*
  * Runs no user code, no SPI and no MVCC snapshot on the totals, so it works
  * under whatever role, isolation level, read-only flag or search_path is in
- * force at COMMIT.  The active snapshot is for detoasting only.
+ * force at COMMIT.
  */
 static void
 settle(void)
@@ -598,9 +631,7 @@ settle(void)
 		XactReadOnly = false;
 		PG_TRY();
 		{
-			PushActiveSnapshot(GetLatestSnapshot());
 			settle_all(accounts, n);
-			PopActiveSnapshot();
 		}
 		PG_FINALLY();
 		{

@@ -287,6 +287,11 @@ totals(Rating *r)
 		MemoryContext old = MemoryContextSwitchTo(r->context);
 
 		r->totals = bj_tiertotals_open(r->binding->book, &r->totals_problem);
+		if (r->totals != NULL && !bj_tiertotals_can_find(r->totals, &r->totals_problem))
+		{
+			bj_tiertotals_close(r->totals);
+			r->totals = NULL;
+		}
 		MemoryContextSwitchTo(old);
 	}
 	return r->totals;

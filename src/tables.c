@@ -17,6 +17,7 @@
 #include "executor/executor.h"
 #include "nodes/execnodes.h"
 #include "pgstat.h"
+#include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -127,8 +128,17 @@ bj_relation_open_kept(Oid relid, LOCKMODE lockmode)
 				pgstat_init_relation(rel);
 			return rel;
 		}
-	rel = try_relation_open(relid, lockmode);
-	if (rel != NULL && nheld < HELD_KEPT)
+
+	/* as try_relation_open(), but pg_class is asked by the relcache only */
+	LockRelationOid(relid, lockmode);
+	rel = RelationIdGetRelation(relid);
+	if (rel == NULL)
+	{
+		UnlockRelationOid(relid, lockmode);
+		return NULL;
+	}
+	pgstat_init_relation(rel);
+	if (nheld < HELD_KEPT)
 	{
 		held[nheld].relid = relid;
 		held[nheld++].lockmode = lockmode;

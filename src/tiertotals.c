@@ -51,8 +51,7 @@ struct TierTotals
 {
 	BjBook		book;
 	Relation	rel;
-	Relation	index;
-	BlockNumber blocks;			/* the table has at least so many */
+	Relation	index;			/* NULL until something is to be found */
 	Datum	   *values;			/* of a row, by attribute */
 	bool	   *isnull;
 	AttrNumber	att[NCOLUMNS];
@@ -70,42 +69,62 @@ key_is_ours(Relation index, const AttrNumber *att)
 	return true;
 }
 
+static bool
+index_open_known(TierTotals *t)
+{
+	Oid			pkey = bj_compat_primary_key(t->rel);
+
+	t->index = OidIsValid(pkey) ? bj_relation_open_kept(pkey, RowExclusiveLock) : NULL;
+	if (t->index == NULL || key_is_ours(t->index, t->att))
+		return t->index != NULL;
+	relation_close(t->index, NoLock);
+	t->index = NULL;
+	return false;
+}
+
 TierTotals *
 bj_tiertotals_open(BjBook book, const char **problem)
 {
 	TierTotals *t = palloc0(sizeof(TierTotals));
 	BjTable		table = book == BJ_BOOK_SHADOW ? BJ_TABLE_SHADOW_TOTAL : BJ_TABLE_TIER_TOTAL;
-	int			natts;
-	Oid			pkey;
 
+	t->book = book;
 	t->rel = bj_table_open_columns(table, RowExclusiveLock, columns, NCOLUMNS,
 								   t->att, problem);
 	if (t->rel == NULL)
 		return NULL;
-	pkey = bj_compat_primary_key(t->rel);
-	t->index = OidIsValid(pkey) ? bj_relation_open_kept(pkey, RowExclusiveLock) : NULL;
-	if (t->index == NULL || !key_is_ours(t->index, t->att) ||
-		t->rel->rd_rel->relam != HEAP_TABLE_AM_OID)
+	if (t->rel->rd_rel->relam != HEAP_TABLE_AM_OID)
 	{
-		*problem = psprintf("table billadj.%s does not have the primary key that this library knows",
-							bj_table_name(table));
-		if (t->index != NULL)
-			relation_close(t->index, NoLock);
+		*problem = psprintf("table billadj.%s is not a heap", bj_table_name(table));
 		table_close(t->rel, NoLock);
 		return NULL;
 	}
-	*problem = NULL;
-	t->book = book;
-	natts = RelationGetNumberOfAttributes(t->rel);
+	return t;
+}
+
+bool
+bj_tiertotals_can_find(TierTotals *t, const char **problem)
+{
+	int			natts = RelationGetNumberOfAttributes(t->rel);
+
+	if (t->index != NULL)
+		return true;
+	if (!index_open_known(t))
+	{
+		*problem = psprintf("table billadj.%s does not have the primary key that this library knows",
+							RelationGetRelationName(t->rel));
+		return false;
+	}
 	t->values = palloc(natts * (sizeof(Datum) + sizeof(bool)));
 	t->isnull = (bool *) (t->values + natts);
-	return t;
+	return true;
 }
 
 void
 bj_tiertotals_close(TierTotals *t)
 {
-	index_close(t->index, NoLock);
+	if (t->index != NULL)
+		index_close(t->index, NoLock);
 	table_close(t->rel, NoLock);
 }
 
@@ -139,7 +158,7 @@ key_is(TierTotals *t, const TotalKey *key)
  * transaction and key is enough to keep it tidy.
  */
 static HeapTuple
-fetch_version(TierTotals *t, ItemPointerData root)
+fetch_version(TierTotals *t, ItemPointerData root, Buffer *where)
 {
 	Buffer		buffer = ReadBuffer(t->rel, ItemPointerGetBlockNumber(&root));
 	HeapTupleData tuple;
@@ -150,6 +169,7 @@ fetch_version(TierTotals *t, ItemPointerData root)
 	if (heap_hot_search_buffer(&root, t->rel, buffer, SnapshotSelf, &tuple, NULL, true))
 		copy = heap_copytuple(&tuple);
 	UnlockReleaseBuffer(buffer);
+	*where = buffer;
 	return copy;
 }
 
@@ -157,7 +177,7 @@ fetch_version(TierTotals *t, ItemPointerData root)
 static bool
 fetch_at(TierTotals *t, const TotalKey *key, ItemPointerData root, TotalRow *row)
 {
-	HeapTuple	version = fetch_version(t, root);
+	HeapTuple	version = fetch_version(t, root, &row->buffer);
 
 	if (version == NULL)
 		return false;
@@ -245,11 +265,14 @@ pin_version(TierTotals *t, const TotalRow *row, Buffer *buffer)
 
 	if (row->filenode != bj_compat_filenode(t->rel))
 		return false;			/* CLUSTER in this transaction */
-	if (block >= t->blocks)
-		t->blocks = RelationGetNumberOfBlocks(t->rel);
-	if (block >= t->blocks)
-		return false;			/* cut off by VACUUM after a rollback freed our lock */
-	*buffer = ReadBuffer(t->rel, block);
+	*buffer = row->buffer;
+	if (!bj_compat_read_recent(t->rel, block, row->buffer))
+	{
+		/* VACUUM may have cut it off, if a rollback freed our lock meanwhile */
+		if (block >= RelationGetNumberOfBlocks(t->rel))
+			return false;
+		*buffer = ReadBuffer(t->rel, block);
+	}
 	LockBuffer(*buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(*buffer);
 	item = offset <= PageGetMaxOffsetNumber(page) ? PageGetItemId(page, offset) : NULL;
@@ -295,16 +318,19 @@ form_version(TierTotals *t, const TotalRow *old, const TotalRow *row)
 
 	if (!changes_at_end(t, old->version))
 	{
-		heap_deform_tuple(old->version, desc, t->values, t->isnull);
-		t->values[t->att[QUANTITY] - 1] = quantity_datum;
-		t->values[t->att[AMOUNT] - 1] = amount_datum;
-		t->values[t->att[ROW_COUNT] - 1] = Int64GetDatum(row->rows);
-		tuple = heap_form_tuple(desc, t->values, t->isnull);
+		Datum	   *values = palloc(desc->natts * sizeof(Datum));
+		bool	   *isnull = palloc(desc->natts * sizeof(bool));
+
+		heap_deform_tuple(old->version, desc, values, isnull);
+		values[t->att[QUANTITY] - 1] = quantity_datum;
+		values[t->att[AMOUNT] - 1] = amount_datum;
+		values[t->att[ROW_COUNT] - 1] = Int64GetDatum(row->rows);
+		tuple = heap_form_tuple(desc, values, isnull);
 		tuple->t_tableOid = RelationGetRelid(t->rel);
 		return tuple;
 	}
-	tuple = palloc(HEAPTUPLESIZE + old->fixed_size + MAXIMUM_ALIGNOF + sizeof(int64) +
-				   2 * (MAXIMUM_ALIGNOF + BJ_NUMERIC_SIZE));
+	tuple = palloc0(HEAPTUPLESIZE + old->fixed_size + MAXIMUM_ALIGNOF + sizeof(int64) +
+					2 * (MAXIMUM_ALIGNOF + BJ_NUMERIC_SIZE));
 	tuple->t_data = (HeapTupleHeader) ((char *) tuple + HEAPTUPLESIZE);
 	memcpy(tuple->t_data, old->version->t_data, old->fixed_size);
 	data = (char *) tuple->t_data + old->fixed_size;

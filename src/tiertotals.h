@@ -13,6 +13,7 @@
 
 #include "datatype/timestamp.h"
 #include "access/htup.h"
+#include "storage/buf.h"
 
 #include "core/decimal.h"
 #include "keytext.h"
@@ -34,17 +35,25 @@ typedef struct TotalRow
 	int64		rows;
 	HeapTuple	version;		/* a copy of what was found; or NULL */
 	Size		fixed_size;		/* its bytes up to the end of the meter */
+	Buffer		buffer;			/* where its page was */
 	Oid			filenode;		/* the file that its t_self is an address in */
 } TotalRow;
 
 typedef struct TierTotals TierTotals;
 
 /*
- * Opens table and primary key with RowExclusiveLock, kept until the end of the
- * transaction.  NULL with *problem set if they are missing or of another
- * shape.  Everything is allocated in the current context.
+ * Opens the table with RowExclusiveLock, kept until the end of the transaction.
+ * NULL with *problem set if it is missing or of another shape.  Everything is
+ * allocated in the current context.
  */
 extern TierTotals *bj_tiertotals_open(BjBook book, const char **problem);
+
+/*
+ * Opens the primary key too, likewise, unless it is open.  To be called before
+ * a row is looked for or made; not for an update of one that was found.
+ */
+extern bool bj_tiertotals_can_find(TierTotals *totals, const char **problem);
+
 extern void bj_tiertotals_close(TierTotals *totals);
 
 /*

@@ -4,7 +4,7 @@
  *
  * For the kinds of columns that our own tables have: bigint, smallint,
  * timestamptz and untoasted varlena.  Each function writes at data and returns
- * where the next value goes; data is aligned as the tuple's data begins.
+ * where the next value may go.  The memory is zeroed: gaps stay so.
  */
 #ifndef BILLADJ_TUPLEDATA_H
 #define BILLADJ_TUPLEDATA_H
@@ -14,17 +14,9 @@
 #include "compat.h"
 
 static inline char *
-bj_data_align_to(char *data, Size alignment)
-{
-	while ((uintptr_t) data % alignment != 0)
-		*data++ = '\0';
-	return data;
-}
-
-static inline char *
 bj_data_put_fixed(char *data, Datum value, int length)
 {
-	data = bj_data_align_to(data, length);
+	data = (char *) TYPEALIGN(length, data);
 	if (length == sizeof(int64))
 		*(int64 *) data = DatumGetInt64(value);
 	else
@@ -49,7 +41,7 @@ bj_data_put_varlena(char *data, Datum value)
 	}
 	else
 	{
-		data = bj_data_align_to(data, sizeof(int32));
+		data = (char *) TYPEALIGN(sizeof(int32), data);
 		length = VARSIZE(from);
 	}
 	memcpy(data, from, length);

@@ -198,6 +198,15 @@ settle(bool negative, Wide magnitude, int32_t scale, Decimal *result)
 	return BJ_OK;
 }
 
+/* What a 64-bit register holds, and the power of ten that fits one too. */
+#define SHORT_PLACES 18
+
+static inline bool
+is_short(Int128 c)
+{
+	return c == (int64_t) c;
+}
+
 /* c * 10^places, if that is still a coefficient; places >= 0. */
 static bool
 extend(Int128 c, int32_t places, Int128 *extended)
@@ -207,6 +216,12 @@ extend(Int128 c, int32_t places, Int128 *extended)
 	if (places == 0)
 	{
 		*extended = c;
+		return true;
+	}
+	if (places <= SHORT_PLACES && is_short(c))
+	{
+		/* one multiplication; the product is below 2^63 * 10^18 */
+		*extended = (Int128) (int64_t) c * (int64_t) bj_power_of_ten[places];
 		return true;
 	}
 	if (places > BJ_DECIMAL_DIGITS ||
@@ -379,10 +394,20 @@ bj_decimal_subtract(Decimal a, Decimal b, Decimal *difference)
 BjStatus
 bj_decimal_multiply(Decimal a, Decimal b, Decimal *product)
 {
+	int32_t		scale = a.scale + b.scale;
+
+	/* the product is at most 2^126, so a coefficient */
+	if (is_short(a.coefficient) && is_short(b.coefficient) &&
+		scale >= 0 && scale <= BJ_MAX_SCALE)
+	{
+		*product = (Decimal) {(Int128) (int64_t) a.coefficient *
+		(int64_t) b.coefficient, scale};
+		return BJ_OK;
+	}
 	return settle((a.coefficient < 0) != (b.coefficient < 0),
 				  bj_wide_multiply(bj_magnitude(a.coefficient),
 								   bj_magnitude(b.coefficient)),
-				  a.scale + b.scale, product);
+				  scale, product);
 }
 
 /*
