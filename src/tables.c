@@ -8,8 +8,10 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
@@ -28,7 +30,7 @@
 
 /* The most columns that anybody looks up, and the lookups that are kept. */
 #define MAX_COLUMNS 20
-#define LOOKUPS_KEPT 16
+#define LOOKUPS_KEPT 32
 
 static const char *const table_names[BJ_NTABLES] = {
 	[BJ_TABLE_INSTANCE] = "instance",
@@ -43,6 +45,12 @@ static const char *const table_names[BJ_NTABLES] = {
 	[BJ_TABLE_PARKED_USAGE] = "parked_usage",
 	[BJ_TABLE_SHADOW_CHARGE] = "shadow_charge",
 	[BJ_TABLE_SHADOW_TOTAL] = "shadow_total",
+	[BJ_TABLE_AUDIT_ENTRY] = "audit_entry",
+	[BJ_TABLE_AUDIT_BLOCK] = "audit_block",
+	[BJ_TABLE_AUDIT_CHAIN] = "audit_chain",
+	[BJ_TABLE_PRIVATE_TEXT] = "private_text",
+	[BJ_TABLE_AUDIT_ID_SEQ] = "audit_id_seq",
+	[BJ_TABLE_TEXT_ID_SEQ] = "text_id_seq",
 	[BJ_TABLE_CHARGE_ID_SEQ] = "charge_id_seq"
 };
 
@@ -337,4 +345,47 @@ bj_table_index(Relation rel, HeapTuple tuple, BjIndexing indexing)
 	ExecCloseIndices(rri);
 	ExecDropSingleTupleTableSlot(slot);
 	FreeExecutorState(estate);
+}
+
+void
+bj_table_append(Relation rel, HeapTuple tuple)
+{
+	heap_insert(rel, tuple, GetCurrentCommandId(true), 0, NULL);
+	bj_table_index(rel, tuple, BJ_INDEX_ALL);
+}
+
+/*
+ * A speculative insertion, so that two creators of one key meet in the index
+ * and one of them looks again.
+ */
+static bool
+insert_speculatively(Relation rel, ResultRelInfo *rri, TupleTableSlot *slot, EState *estate)
+{
+	ItemPointerData conflict;
+	bool		met = false;
+	uint32		token;
+
+	if (!bj_compat_check_index_constraints(rri, slot, estate, &conflict))
+		return false;			/* it waited for a creator in progress */
+	token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
+	table_tuple_insert_speculative(rel, slot, GetCurrentCommandId(true), 0, NULL, token);
+	bj_compat_insert_index_tuples(rri, slot, estate, &met, BJ_INDEX_ALL);
+	table_tuple_complete_speculative(rel, slot, token, !met);
+	SpeculativeInsertionLockRelease(GetCurrentTransactionId());
+	return !met;
+}
+
+bool
+bj_table_create(Relation rel, TupleTableSlot *slot)
+{
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *rri = makeNode(ResultRelInfo);
+	bool		done;
+
+	InitResultRelInfo(rri, rel, 1, NULL, 0);
+	ExecOpenIndices(rri, true);
+	done = insert_speculatively(rel, rri, slot, estate);
+	ExecCloseIndices(rri);
+	FreeExecutorState(estate);
+	return done;
 }

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/htup.h"
+#include "executor/tuptable.h"
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
@@ -28,6 +29,12 @@ typedef enum BjTable
 	BJ_TABLE_PARKED_USAGE,
 	BJ_TABLE_SHADOW_CHARGE,
 	BJ_TABLE_SHADOW_TOTAL,
+	BJ_TABLE_AUDIT_ENTRY,
+	BJ_TABLE_AUDIT_BLOCK,
+	BJ_TABLE_AUDIT_CHAIN,
+	BJ_TABLE_PRIVATE_TEXT,
+	BJ_TABLE_AUDIT_ID_SEQ,
+	BJ_TABLE_TEXT_ID_SEQ,
 	BJ_TABLE_CHARGE_ID_SEQ
 } BjTable;
 
@@ -97,6 +104,18 @@ extern Oid	bj_index_by_columns(Relation rel, const AttrNumber *att,
 
 /* Adds the index entries that a tuple just written to rel needs. */
 extern void bj_table_index(Relation rel, HeapTuple tuple, BjIndexing indexing);
+
+/*
+ * Writes a row past executor, triggers, policies and column grants, with its
+ * index entries.  Unique indexes are obeyed, other constraints are not.
+ */
+extern void bj_table_append(Relation rel, HeapTuple tuple);
+
+/*
+ * What INSERT … ON CONFLICT DO NOTHING does, in the same way, for the row in
+ * the slot: false if such a row was there or came meanwhile.
+ */
+extern bool bj_table_create(Relation rel, TupleTableSlot *slot);
 
 /* Called with every relcache invalidation; see bj_tables_on_change(). */
 typedef void (*BjChange) (Oid relid);

@@ -19,9 +19,7 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
-#include "nodes/execnodes.h"
 #include "storage/bufmgr.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -382,41 +380,14 @@ fill_row(TierTotals *t, const TotalKey *key, const TotalRow *row, TupleTableSlot
 	ExecStoreVirtualTuple(slot);
 }
 
-/*
- * What INSERT … ON CONFLICT DO NOTHING does: a speculative insertion, so that
- * two creators of one key meet in the index and one of them looks again.
- */
-static bool
-insert_speculatively(TierTotals *t, ResultRelInfo *rri, TupleTableSlot *slot, EState *estate)
-{
-	ItemPointerData conflict;
-	bool		met = false;
-	uint32		token;
-
-	if (!bj_compat_check_index_constraints(rri, slot, estate, &conflict))
-		return false;			/* it waited for a creator in progress */
-	token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
-	table_tuple_insert_speculative(t->rel, slot, GetCurrentCommandId(true), 0, NULL, token);
-	bj_compat_insert_index_tuples(rri, slot, estate, &met, BJ_INDEX_ALL);
-	table_tuple_complete_speculative(t->rel, slot, token, !met);
-	SpeculativeInsertionLockRelease(GetCurrentTransactionId());
-	return !met;
-}
-
 bool
 bj_tiertotals_create(TierTotals *t, const TotalKey *key, const TotalRow *row)
 {
-	EState	   *estate = CreateExecutorState();
-	ResultRelInfo *rri = makeNode(ResultRelInfo);
 	TupleTableSlot *slot = table_slot_create(t->rel, NULL);
 	bool		done;
 
-	InitResultRelInfo(rri, t->rel, 1, NULL, 0);
-	ExecOpenIndices(rri, true);
 	fill_row(t, key, row, slot);
-	done = insert_speculatively(t, rri, slot, estate);
-	ExecCloseIndices(rri);
+	done = bj_table_create(t->rel, slot);
 	ExecDropSingleTupleTableSlot(slot);
-	FreeExecutorState(estate);
 	return done;
 }

@@ -165,6 +165,16 @@ WITH RECURSIVE part(oid) AS (
                         ('zz_billadj_check', 'AFTER', 'INSERT OR UPDATE', 'ROW', NULL),
                         ('zz_billadj_truncate', 'BEFORE', 'TRUNCATE', 'STATEMENT', 'override_truncate_trigger'))
                 AS g(trigger_name, fires, events, level, function_name)
+    UNION ALL
+    SELECT v.table_name, 'billadj_audit', 'AFTER', 'INSERT OR UPDATE OR DELETE', 'ROW', 'audit_trigger'
+      FROM (VALUES ('instance'), ('account'), ('meter'), ('rate_card'), ('price'), ('price_tier'), ('attachment'), ('migration'),
+                   ('audit_anchor')) AS v(table_name)
+    UNION ALL
+    SELECT t.table_name, l.trigger_name, 'BEFORE', t.events || l.events, l.level, 'sealed_trigger'
+      FROM (VALUES ('audit_entry', 'INSERT OR UPDATE OR DELETE'), ('audit_block', 'INSERT OR UPDATE OR DELETE'),
+                   ('audit_chain', 'INSERT OR UPDATE OR DELETE'), ('private_text', 'INSERT OR UPDATE OR DELETE'),
+                   ('audit_anchor', 'UPDATE OR DELETE')) AS t(table_name, events)
+     CROSS JOIN (VALUES ('billadj_sealed', ' OR TRUNCATE', 'STATEMENT'), ('billadj_sealed_row', '', 'ROW')) AS l(trigger_name, events, level)
 )
 SELECT g.table_name, g.trigger_name, g.fires, g.events, g.level, g.function_name,
        -- pg_trigger.tgtype
@@ -390,6 +400,8 @@ BEGIN
                        FROM billadj.migration_step(missing) s;
     END LOOP;
     RETURN QUERY SELECT NULL::integer, g.action, g.object, g.sql, g.done FROM billadj.guard(dry_run) g;
+    -- what was there before the log was, the steps themselves first of all
+    RETURN QUERY SELECT NULL::integer, a.action, a.object, a.sql, a.done FROM billadj.adopt(dry_run) a;
     RETURN QUERY SELECT NULL::integer, m.action, m.object, m.sql, m.done FROM billadj.maintain(dry_run => install.dry_run) m;
 END
 $function$;

@@ -1,0 +1,26 @@
+/*
+ * privatetext.h
+ *	  Store: personal text, kept apart from the audit log so that it can be
+ *	  erased and the log stays valid.
+ */
+#ifndef BILLADJ_PRIVATETEXT_H
+#define BILLADJ_PRIVATETEXT_H
+
+#include "postgres.h"
+
+#include "core/digest.h"
+
+/*
+ * Keeps a text with a random salt, as the owner of the tables, and appends an
+ * audit entry that holds its commitment only: SHA-256 over the salt and the
+ * text in UTF-8.  account may be NULL; so may commitment.  Returns its number.
+ */
+extern int64 bj_private_text_add(const char *body, const char *account, Digest *commitment);
+
+/*
+ * Forgets text and salt, and appends an entry that says so.  False if they were
+ * forgotten before; error 42501 if there is no such text.
+ */
+extern bool bj_private_text_erase(int64 text_id);
+
+#endif							/* BILLADJ_PRIVATETEXT_H */
