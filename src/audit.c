@@ -114,7 +114,7 @@ merkle_root(const Hasher *hasher, const Pending *entries, int64 n, Digest *root)
 static void
 seal_chain(AuditChains *chains, const Hasher *hasher, const Pending *entries, int64 n)
 {
-	Block		block = {.chain = entries->chain,
+	AuditBlock		block = {.chain = entries->chain,
 		.block_id = unsealed->block_ids[entries->chain], .entries = n};
 
 	merkle_root(hasher, entries, n, &block.root);

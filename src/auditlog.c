@@ -318,7 +318,7 @@ bj_auditlog_move_head(AuditChains *c, int32 chain, bool found, const ChainHead *
 }
 
 void
-bj_auditlog_append_block(AuditChains *c, const Block *block, const Digest *hash)
+bj_auditlog_append_block(AuditChains *c, const AuditBlock *block, const Digest *hash)
 {
 	Datum		values[NBLOCK];
 	HeapTuple	tuple;
@@ -432,7 +432,7 @@ bj_auditlog_next_entry(AuditScan *s, Leaf *leaf, Digest *hash, bool *own)
 }
 
 bool
-bj_auditlog_next_block(AuditScan *s, Block *block, Digest *hash)
+bj_auditlog_next_block(AuditScan *s, AuditBlock *block, Digest *hash)
 {
 	MemoryContext old;
 

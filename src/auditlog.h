@@ -66,7 +66,7 @@ extern bool bj_auditlog_find_head(AuditChains *chains, int32 chain, ChainHead *h
  */
 extern bool bj_auditlog_move_head(AuditChains *chains, int32 chain, bool found,
 								  const ChainHead *old, const ChainHead *head);
-extern void bj_auditlog_append_block(AuditChains *chains, const Block *block, const Digest *hash);
+extern void bj_auditlog_append_block(AuditChains *chains, const AuditBlock *block, const Digest *hash);
 
 /*
  * Reading a table of the log whole, by the active snapshot: NULL with *problem
@@ -77,7 +77,7 @@ typedef struct AuditScan AuditScan;
 
 extern AuditScan *bj_auditlog_scan(BjTable table, const char **problem);
 extern bool bj_auditlog_next_entry(AuditScan *scan, Leaf *leaf, Digest *hash, bool *own);
-extern bool bj_auditlog_next_block(AuditScan *scan, Block *block, Digest *hash);
+extern bool bj_auditlog_next_block(AuditScan *scan, AuditBlock *block, Digest *hash);
 extern bool bj_auditlog_next_head(AuditScan *scan, int32 *chain, ChainHead *head);
 extern void bj_auditlog_end(AuditScan *scan);
 

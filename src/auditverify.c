@@ -226,7 +226,7 @@ enum
 };
 
 static void
-put_block(Sorter *blocks, const Block *block, bool by_seq, EntryFault found_fault, int64 found,
+put_block(Sorter *blocks, const AuditBlock *block, bool by_seq, EntryFault found_fault, int64 found,
 		  int64 audit_id, const Digest *hash)
 {
 	int64		row[B_INTEGERS];
@@ -244,7 +244,7 @@ put_block(Sorter *blocks, const Block *block, bool by_seq, EntryFault found_faul
 }
 
 static void
-get_block(Sorter *blocks, bool by_seq, Block *block, Digest *hash)
+get_block(Sorter *blocks, bool by_seq, AuditBlock *block, Digest *hash)
 {
 	block->chain = (int32) sorted_integer(blocks, B_CHAIN);
 	block->seq = sorted_integer(blocks, by_seq ? B_KEY : B_OTHER_KEY);
@@ -260,7 +260,7 @@ static void
 read_blocks(Sorter *blocks)
 {
 	AuditScan  *s = scan(BJ_TABLE_AUDIT_BLOCK);
-	Block		block;
+	AuditBlock		block;
 	Digest		hash;
 
 	sort_begin(blocks, 3, B_INTEGERS);
@@ -283,7 +283,7 @@ note_unsealed(Verifier *v, Sorter *entries)
 
 /* Order of an entry against the key of a block. */
 static int
-entry_cmp(Sorter *entries, const Block *block)
+entry_cmp(Sorter *entries, const AuditBlock *block)
 {
 	int64		chain = sorted_integer(entries, E_CHAIN);
 	int64		block_id = sorted_integer(entries, E_BLOCK_ID);
@@ -298,7 +298,7 @@ entry_cmp(Sorter *entries, const Block *block)
  * them.
  */
 static EntryFault
-check_entries(Verifier *v, Sorter *entries, bool *more, const Block *block, int64 *found,
+check_entries(Verifier *v, Sorter *entries, bool *more, const AuditBlock *block, int64 *found,
 			  int64 *audit_id)
 {
 	EntryFault	result = ENTRIES_SOUND;
@@ -339,7 +339,7 @@ join_entries(Verifier *v, Sorter *entries, Sorter *blocks, Sorter *judged)
 	sort_begin(judged, 3, B_INTEGERS);
 	while (sort_next(blocks))
 	{
-		Block		block;
+		AuditBlock		block;
 		Digest		hash;
 		EntryFault	result;
 		int64		found;
@@ -368,7 +368,7 @@ typedef struct Newest
 } Newest;
 
 static void
-tell_entry_fault(Verifier *v, Sorter *judged, const Block *block)
+tell_entry_fault(Verifier *v, Sorter *judged, const AuditBlock *block)
 {
 	int64		audit_id = sorted_integer(judged, B_AUDIT_ID);
 	int64		found = sorted_integer(judged, B_FOUND);
@@ -401,7 +401,7 @@ static void
 check_block(Verifier *v, Sorter *judged, Newest *newest)
 {
 	const AnchoredHead *anchor;
-	Block		block;
+	AuditBlock		block;
 	Digest		stored;
 	Digest		computed;
 

@@ -605,6 +605,7 @@ put_recurring(Target *t, const RecurringCharge *c)
 			t->values[t->recurring[i] - 1] = values[i];
 			t->isnull[t->recurring[i] - 1] = false;
 		}
+	t->text_bytes += VARSIZE_ANY(DatumGetPointer(c->covers));
 }
 
 bool
@@ -621,20 +622,21 @@ bj_charges_add_recurring(ChargeWriter *w, const RecurringCharge *c)
 	target_make_room(w, t);
 	old = MemoryContextSwitchTo(t->context);
 	memset(t->isnull, true, t->desc->natts * sizeof(bool));
-	put(t, ACCOUNT, c->account.datum);
+	t->text_bytes = 0;
+	put_text(t, ACCOUNT, c->account.datum);
 	put(t, CHARGE_ID, Int64GetDatum(next_charge_id(w->sequence)));
 	put(t, PERIOD_START, TimestampTzGetDatum(c->period_start));
 	put(t, POSTED_PERIOD_START, TimestampTzGetDatum(c->posted_period_start));
 	put(t, OCCURRED_AT, TimestampTzGetDatum(c->due_at));
-	put(t, QUANTITY, bj_numeric_write(c->quantity, numeric[0]));
-	put(t, AMOUNT, bj_numeric_write(c->amount, numeric[1]));
-	put(t, CURRENCY, same_text(w, &w->currency, c->currency));
-	put(t, CAUSE, same_text(w, &w->cause, c->cause));
+	put_text(t, QUANTITY, bj_numeric_write(c->quantity, numeric[0]));
+	put_text(t, AMOUNT, bj_numeric_write(c->amount, numeric[1]));
+	put_text(t, CURRENCY, same_text(&last_currency, c->currency));
+	put_text(t, CAUSE, same_text(&last_cause, c->cause));
 	put(t, ROW_COUNT, Int16GetDatum(0));
 	if (c->basis != NULL)
-		put(t, BASIS, JsonbPGetDatum(c->basis));
+		put_text(t, BASIS, JsonbPGetDatum(c->basis));
 	put(t, CREATED_AT, TimestampTzGetDatum(w->now));
-	put(t, CREATED_BY, w->user);
+	put_text(t, CREATED_BY, w->user);
 	put_recurring(t, c);
 	t->tuples[t->n] = form_tuple(t);
 	t->bytes += t->tuples[t->n++]->t_len;

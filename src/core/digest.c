@@ -95,7 +95,7 @@ bj_leaf_hash(const Hasher *hasher, const Leaf *leaf, Digest *hash)
 }
 
 void
-bj_block_hash(const Hasher *hasher, const Block *block, Digest *hash)
+bj_block_hash(const Hasher *hasher, const AuditBlock *block, Digest *hash)
 {
 	Encoding	e;
 

@@ -80,7 +80,7 @@ typedef struct Leaf
 	Text		payload;
 } Leaf;
 
-typedef struct Block
+typedef struct AuditBlock
 {
 	int32_t		chain;
 	int64_t		seq;
@@ -89,10 +89,10 @@ typedef struct Block
 	Digest		root;
 	Digest		prev;
 	int64_t		at;
-} Block;
+} AuditBlock;
 
 extern void bj_leaf_hash(const Hasher *hasher, const Leaf *leaf, Digest *hash);
-extern void bj_block_hash(const Hasher *hasher, const Block *block, Digest *hash);
+extern void bj_block_hash(const Hasher *hasher, const AuditBlock *block, Digest *hash);
 
 /*
  * The chain that an account's entries go to: 1 to BJ_ACCOUNT_CHAINS, the same
