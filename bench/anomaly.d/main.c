@@ -55,7 +55,7 @@ typedef struct Tables
 
 static Outcome
 run_product(Tables *t, Product *product, Rows *rows, double threshold,
-			unsigned char *found)
+			unsigned char *found, Snapshots *snapshots)
 {
 	Outcome		outcome;
 
@@ -63,7 +63,7 @@ run_product(Tables *t, Product *product, Rows *rows, double threshold,
 	for (int s = 0; s < t->world.stream_count; s++)
 	{
 		world_write(&t->world, s, rows);
-		product_run(product, &t->world, s, rows, threshold, &t->product);
+		product_run(product, &t->world, s, rows, threshold, &t->product, snapshots);
 	}
 	score_hits(&t->world, &t->product, NULL, threshold, true, &outcome, found);
 	return outcome;
@@ -82,7 +82,7 @@ sweep_product(Tables *t, Product *product, Rows *rows, double budget)
 	while (hi - lo > 0.004)
 	{
 		double		mid = (lo + hi) / 2;
-		Outcome		o = run_product(t, product, rows, mid, NULL);
+		Outcome		o = run_product(t, product, rows, mid, NULL, NULL);
 
 		if (outcome_false_rate(&o) <= budget)
 			hi = mid;
@@ -274,6 +274,19 @@ print_world(const Tables *t, const char *name)
 	free(counted);
 }
 
+static void
+print_together(Tables *t, const Snapshots *snapshots, Rows *rows)
+{
+	Together	result = together_run(&t->world, snapshots, rows);
+
+	printf("\nAccounts looked at together: %d of %d groups of coordinated abuse, %d of %d of copied rows; "
+		   "%d false groups, %.3f an account-month; 90 %% of those found within %.0f hours of their begin.\n",
+		   result.found[COORDINATED], result.all[COORDINATED], result.found[COPIED], result.all[COPIED],
+		   result.false_groups,
+		   result.false_groups / (t->world.account_count * t->world.days / 30.4375), result.hours_90);
+	free(result.group_found);
+}
+
 /* One half: the product at both budgets and as shipped, the simple methods. */
 static void
 part_world(const char *name, uint64_t seed, int accounts)
@@ -285,16 +298,18 @@ part_world(const char *name, uint64_t seed, int accounts)
 	Outcome		o;
 	const char *names[SIMPLE_METHODS + 1];
 	clock_t		begun = clock();
+	Snapshots	snapshots;
 
 	world_plan(&t.world, seed, accounts, DAYS);
+	snapshots_make(&snapshots, &t.world);
 	run_simple(&t, product, &rows, true);
 	print_world(&t, name);
 	print_head();
-	o = run_product(&t, product, &rows, product_threshold(), NULL);
+	o = run_product(&t, product, &rows, product_threshold(), NULL, NULL);
 	print_line("billadj as shipped", &o);
-	o = run_product(&t, product, &rows, sweep_product(&t, product, &rows, STRICT_BUDGET), NULL);
+	o = run_product(&t, product, &rows, sweep_product(&t, product, &rows, STRICT_BUDGET), NULL, NULL);
 	print_line("billadj", &o);
-	outcomes[0] = run_product(&t, product, &rows, sweep_product(&t, product, &rows, BUDGET), NULL);
+	outcomes[0] = run_product(&t, product, &rows, sweep_product(&t, product, &rows, BUDGET), NULL, &snapshots);
 	names[0] = "billadj";
 	print_line("billadj", &outcomes[0]);
 	for (int k = 0; k < SIMPLE_METHODS; k++)
@@ -307,6 +322,8 @@ part_world(const char *name, uint64_t seed, int accounts)
 	}
 	print_classes(outcomes, names, SIMPLE_METHODS + 1);
 	print_false(&outcomes[0], true);
+	print_together(&t, &snapshots, &rows);
+	snapshots_free(&snapshots);
 	fprintf(stderr, "%s half: %.1f s\n", name, (double) (clock() - begun) / CLOCKS_PER_SEC);
 	free(rows.rows);
 	free(product);
@@ -323,16 +340,20 @@ part_listed(double threshold, int accounts)
 	Outcome		o;
 	const char *name = "billadj";
 	unsigned char *found;
+	Snapshots	snapshots;
 
 	world_plan(&t.world, DEVELOPMENT_SEED, accounts, DAYS);
+	snapshots_make(&snapshots, &t.world);
 	found = calloc(t.world.fault_count, 1);
 	run_simple(&t, product, &rows, false);
 	print_world(&t, "development");
 	print_head();
-	o = run_product(&t, product, &rows, threshold, found);
+	o = run_product(&t, product, &rows, threshold, found, &snapshots);
 	print_line("billadj", &o);
 	print_classes(&o, &name, 1);
 	print_false(&o, true);
+	print_together(&t, &snapshots, &rows);
+	snapshots_free(&snapshots);
 	print_missed(&t.world, found);
 	print_alerts(&t.world, &t.product);
 	free(found);
@@ -360,6 +381,8 @@ main(int argc, char **argv)
 			part_retail(argv[++i]);
 		else if (strcmp(part, "cost") == 0)
 			part_cost();
+		else if (strcmp(part, "credits") == 0)
+			part_credits();
 		else
 		{
 			fprintf(stderr, "anomaly: no part \"%s\"\n", part);

@@ -135,9 +135,25 @@ take(const BjJudgement *j, double threshold, Hit hit, Hits *hits)
 	}
 }
 
+/* Signs as they were at each sixth hour before the next row. */
+static void
+take_snapshots(Snapshots *snapshots, int stream, const BjStream *state,
+			   int64_t newest, int64_t next)
+{
+	for (int64_t k = (newest - EPOCH) / SNAPSHOT + 1;
+		 k * SNAPSHOT + EPOCH <= next && k < snapshots->times; k++)
+	{
+		size_t		place = (size_t) stream * snapshots->times + k;
+		int64_t		at;
+
+		snapshots->signs[place] = bj_baseline_signs(&state->baseline, &at);
+		snapshots->newest[place] = at / 1000000;
+	}
+}
+
 void
 product_run(Product *p, const World *world, int stream, const Rows *rows,
-			double threshold, Hits *hits)
+			double threshold, Hits *hits, Snapshots *snapshots)
 {
 	const Stream *s = &world->streams[stream];
 	BjDetect	detect = detect_for(p, world, stream);
@@ -171,6 +187,8 @@ product_run(Product *p, const World *world, int stream, const Rows *rows,
 		}
 		if (i == rows->count)
 			break;
+		if (snapshots != NULL && i > 0)
+			take_snapshots(snapshots, stream, &p->stream, newest, next);
 		newest = rows->rows[i].at > newest ? rows->rows[i].at : newest;
 		{
 			BjRow		row = as_row(s, &rows->rows[i]);

@@ -6,6 +6,7 @@
 #define ANOMALY_PRODUCT_H
 
 #include "methods.h"
+#include "together.h"
 
 /* A group of meters that are compared: kind and segment. */
 #define PEER_GROUPS (KINDS * 3)
@@ -23,10 +24,11 @@ extern void product_finish_peers(Product *product);
 
 /*
  * Runs the detector with this threshold and adds what it would alert of.
- * Reasons are the product's own; see product_reason().
+ * Reasons are the product's own; see product_reason().  snapshots may be NULL.
  */
 extern void product_run(Product *product, const World *world, int stream,
-						const Rows *rows, double threshold, Hits *hits);
+						const Rows *rows, double threshold, Hits *hits,
+						Snapshots *snapshots);
 
 extern const char *product_reason(int reason);
 extern double product_threshold(void);	/* that ships */

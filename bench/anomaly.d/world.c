@@ -246,7 +246,7 @@ plan_size(Fault *f, const Stream *s, Random *r)
 			f->magnitude = random_log(r, 1000, 100000);
 			return 2.0;
 		case COORDINATED:
-			f->magnitude = random_between(r, 0.9, 1.7);
+			f->magnitude = random_between(r, 0.7, 1.6);
 			return 48.0 + random_below(r, 16);
 		default:
 			return random_log(r, 8, 24);

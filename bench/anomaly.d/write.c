@@ -175,7 +175,7 @@ faulty_value(Writer *w, const Fault *f, double x, int64_t at)
 		case COORDINATED:
 			if ((f->pattern >> ((at - f->begin) / HOUR % 64)) & 1)
 				return x * exp(f->magnitude * w->s->noise);
-			return x;
+			return x * exp(-f->magnitude * w->s->noise);
 		default:
 			return x;
 	}

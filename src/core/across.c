@@ -43,8 +43,8 @@ leader_of(BjCopier *copiers, int32_t account)
 	return account;
 }
 
-/* rows[0..n-1] share time and quantity. */
-static void
+/* rows[0..n-1] share time and quantity; false: that says nothing. */
+static bool
 take_shared(const BjSharedRow *rows, int32_t n, int64_t total, BjCopier *copiers)
 {
 	double		rare = -log10_of((double) rows->alike / (double) total);
@@ -52,7 +52,7 @@ take_shared(const BjSharedRow *rows, int32_t n, int64_t total, BjCopier *copiers
 	double		decades = (n - 1) * rare - log10_choose(present, n) - COPY_ALLOWANCE;
 
 	if (n < BJ_ACROSS_LEAST || decades <= 0)
-		return;
+		return false;
 	for (int32_t i = 0; i < n; i++)
 	{
 		BjCopier   *c = &copiers[rows[i].account];
@@ -64,6 +64,7 @@ take_shared(const BjSharedRow *rows, int32_t n, int64_t total, BjCopier *copiers
 		copiers[leader_of(copiers, rows[i].account)].leader =
 			leader_of(copiers, rows[0].account);
 	}
+	return true;
 }
 
 /* The group that an account leads, when it is one. */
@@ -94,23 +95,11 @@ gather(BjCopier *copiers, int32_t accounts, int32_t leader, int32_t least,
 	return group->count >= BJ_ACROSS_LEAST;
 }
 
-int32_t
-bj_across_copies(const BjSharedRow *rows, int64_t n, int64_t total,
-				 int32_t least, BjCopier *copiers, int32_t accounts,
-				 BjGroup *groups, int32_t max)
+/* Writes the groups so far behind the found ones, and begins anew. */
+static int32_t
+emit(BjCopier *copiers, int32_t accounts, int32_t least, BjGroup *groups,
+	 int32_t found, int32_t max)
 {
-	int32_t		found = 0;
-
-	for (int32_t i = 0; i < accounts; i++)
-		copiers[i] = (BjCopier) {.leader = i};
-	for (int64_t from = 0, to; from < n; from = to)
-	{
-		for (to = from + 1; to < n && rows[to].at == rows[from].at &&
-			 rows[to].quantity == rows[from].quantity &&
-			 to - from < accounts; to++)
-			;
-		take_shared(rows + from, (int32_t) (to - from), total, copiers);
-	}
 	for (int32_t i = 0; i < accounts; i++)
 	{
 		BjGroup		group;
@@ -122,7 +111,39 @@ bj_across_copies(const BjSharedRow *rows, int64_t n, int64_t total,
 			groups[found] = group;
 		found++;
 	}
+	for (int32_t i = 0; i < accounts; i++)
+		copiers[i] = (BjCopier) {.leader = i};
 	return found;
+}
+
+int32_t
+bj_across_copies(const BjSharedRow *rows, int64_t n, int64_t total,
+				 int32_t least, int64_t quiet, BjCopier *copiers,
+				 int32_t accounts, BjGroup *groups, int32_t max)
+{
+	int32_t		found = 0;
+	int64_t		last = 0;
+	bool		any = false;
+
+	for (int32_t i = 0; i < accounts; i++)
+		copiers[i] = (BjCopier) {.leader = i};
+	for (int64_t from = 0, to; from < n; from = to)
+	{
+		for (to = from + 1; to < n && rows[to].at == rows[from].at &&
+			 rows[to].quantity == rows[from].quantity &&
+			 to - from < accounts; to++)
+			;
+		if (any && rows[from].at - last > quiet)
+		{
+			found = emit(copiers, accounts, least, groups, found, max);
+			any = false;
+		}
+		if (!take_shared(rows + from, (int32_t) (to - from), total, copiers))
+			continue;
+		any = true;
+		last = rows[from].at;
+	}
+	return emit(copiers, accounts, least, groups, found, max);
 }
 
 /* ---- a common pattern of more and less ---- */
@@ -381,7 +402,9 @@ bj_across_patterns(BjPattern *patterns, int32_t n, double decades,
 			break;
 		for (int32_t i = 0; i < group.count; i++)
 			patterns[group.members[i]].used = true;
-		groups[found++] = group;
+		/* a common cause is set aside */
+		if (group.count < BJ_ACROSS_MEMBERS)
+			groups[found++] = group;
 	}
 	return found;
 }

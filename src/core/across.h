@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A group beyond that is a common cause, not an agreement. */
+/* A group of patterns as large as that is a common cause, not an agreement. */
 #define BJ_ACROSS_MEMBERS 32
 
 /* The fewest accounts that make a group. */
@@ -60,10 +60,11 @@ typedef struct BjCopier
  * Groups of at least three accounts that share at least `least` rows which
  * chance would not give them; total: rows of the meter in the period.  A value
  * that many rows have, or a time at which everybody reports, says little.
+ * After `quiet` without a shared row the next ones are another group's.
  * Returns how many groups there are; no more than max are written.
  */
 extern int32_t bj_across_copies(const BjSharedRow *rows, int64_t n,
-								int64_t total, int32_t least,
+								int64_t total, int32_t least, int64_t quiet,
 								BjCopier *copiers, int32_t accounts,
 								BjGroup *groups, int32_t max);
 

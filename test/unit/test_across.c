@@ -63,7 +63,7 @@ test_copies(void)
 	row_count = 0;
 	for (int64_t t = 0; t < 6; t++)
 		share(t * 600, 12.37 + (double) t, 3, 3, gang, 3);
-	n = bj_across_copies(rows, row_count, 40000, 3, copiers, ACCOUNTS, groups, 4);
+	n = bj_across_copies(rows, row_count, 40000, 3, 43200, copiers, ACCOUNTS, groups, 4);
 	ok(n == 1, "three accounts with six rows alike are a group");
 	ok(groups[0].count == 3 && has(&groups[0], 3) && has(&groups[0], 17) &&
 	   has(&groups[0], 41), "and it has these members");
@@ -71,20 +71,20 @@ test_copies(void)
 	   "from the first shared row to the last");
 	ok(groups[0].decades >= 6, "with what it takes");
 
-	n = bj_across_copies(rows, 6, 40000, 3, copiers, ACCOUNTS, groups, 4);
+	n = bj_across_copies(rows, 6, 40000, 3, 43200, copiers, ACCOUNTS, groups, 4);
 	ok(n == 0, "two shared rows are too few when three are asked for");
 
 	row_count = 0;
 	for (int64_t t = 0; t < 20; t++)
 		share(t * 600, 12.37 + (double) t, 2, 2, pair, 2);
-	ok(bj_across_copies(rows, row_count, 40000, 3, copiers, ACCOUNTS, groups, 4) == 0,
+	ok(bj_across_copies(rows, row_count, 40000, 3, 43200, copiers, ACCOUNTS, groups, 4) == 0,
 	   "two accounts are none");
 
 	/* whole numbers at whole hours: everybody has them now and then */
 	row_count = 0;
 	for (int64_t t = 0; t < 100; t++)
 		share(t * 3600, 5, 4000, ACCOUNTS, crowd, 8);
-	ok(bj_across_copies(rows, row_count, 40000, 3, copiers, ACCOUNTS, groups, 4) == 0,
+	ok(bj_across_copies(rows, row_count, 40000, 3, 43200, copiers, ACCOUNTS, groups, 4) == 0,
 	   "a value that every tenth row has says nothing");
 
 	row_count = 0;
@@ -95,11 +95,26 @@ test_copies(void)
 		share(t * 600, 12.37 + (double) t, 3, 3, gang, 3);
 		share(t * 600, 99.5 + (double) t, 4, 4, other, 4);
 	}
-	n = bj_across_copies(rows, row_count, 40000, 3, copiers, ACCOUNTS, groups, 4);
+	n = bj_across_copies(rows, row_count, 40000, 3, 43200, copiers, ACCOUNTS, groups, 4);
 	ok(n == 2 && groups[0].count + groups[1].count == 7, "two groups stay apart");
-	ok(bj_across_copies(rows, row_count, 40000, 3, copiers, ACCOUNTS, groups, 1) == 2,
+	ok(bj_across_copies(rows, row_count, 40000, 3, 43200, copiers, ACCOUNTS, groups, 1) == 2,
 	   "more groups than there is room for are counted");
-	ok(bj_across_copies(rows, 0, 0, 3, copiers, ACCOUNTS, groups, 4) == 0,
+	row_count = 0;
+	for (int64_t t = 0; t < 6; t++)
+		share(t * 600, 12.37 + (double) t, 3, 3, gang, 3);
+	for (int64_t t = 0; t < 6; t++)
+	{
+		/* one account is of both */
+		static const int32_t later[] = {17, 50, 51};
+
+		share(86400 + t * 600, 12.37 + (double) t, 3, 3, later, 3);
+	}
+	n = bj_across_copies(rows, row_count, 40000, 3, 43200, copiers, ACCOUNTS, groups, 4);
+	ok(n == 2 && groups[0].count == 3 && groups[1].count == 3 && groups[1].since == 86400,
+	   "a day later it is another group, also with a common member");
+	n = bj_across_copies(rows, row_count, 40000, 3, 864000, copiers, ACCOUNTS, groups, 4);
+	ok(n == 1 && groups[0].count == 5, "or the same one, when a day is no pause");
+	ok(bj_across_copies(rows, 0, 0, 3, 43200, copiers, ACCOUNTS, groups, 4) == 0,
 	   "no rows, no group");
 }
 
