@@ -212,7 +212,8 @@ bj_levels_learn(BjBaseline *b, const Finding *f)
 		if (b->nonzero < UINT16_MAX)
 			b->nonzero++;
 	}
-	b->signs = b->signs << 1 | (f->residual > 0);
+	/* against what it has been of late, so that a slow drift is no pattern */
+	b->signs = b->signs << 1 | (f->ratio > b->smooth_ratio);
 	if (f->x != 0 && (b->largest < log2_of(size_of(f->x)) || n < 2))
 		b->largest = keep(log2_of(size_of(f->x)));
 	if (f->x != 0)
