@@ -82,15 +82,15 @@ billadj_sealed_trigger(PG_FUNCTION_ARGS)
 							   trigdata->tg_newtuple : trigdata->tg_trigtuple);
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
 		ereport(ERROR,
-				(errcode(ERRCODE_BJ_LOG_TRUNCATE),
+				(errcode(ERRCODE_BJ_CONTROL_TRUNCATE),
 				 errmsg("TRUNCATE of \"%s\" is refused: what was recorded stays", table)));
 	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		ereport(ERROR,
-				(errcode(ERRCODE_BJ_INTERNAL_TABLE),
+				(errcode(ERRCODE_BJ_SERVER_CONTROLLED),
 				 errmsg("\"%s\" is written by the library only", table),
 				 errhint("Do what is to be recorded; its entry comes by itself.")));
 	ereport(ERROR,
-			(errcode(ERRCODE_BJ_LOG_APPEND_ONLY),
+			(errcode(ERRCODE_BJ_CONTROL_APPEND_ONLY),
 			 errmsg("%s on \"%s\" is refused: what was recorded is never changed or removed",
 					TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? "UPDATE" : "DELETE", table),
 			 errhint("A correction is one more entry; personal text is erased with billadj.erase_text().")));

@@ -45,8 +45,6 @@ _PG_init(void)
 							GUC_UNIT_MS, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("billadj");
 
-	/* its callback runs last, so that it seals what the others write */
-	bj_audit_init();
 	bj_tables_init();
 	bj_charges_init();
 	bj_prices_init();

@@ -75,14 +75,10 @@
 #define ERRCODE_BJ_SERVER_CONTROLLED MAKE_SQLSTATE('U','B','3','2','4')
 #define ERRCODE_BJ_CONTEXT MAKE_SQLSTATE('U','B','3','2','5')
 #define ERRCODE_BJ_DUAL_CONTROL MAKE_SQLSTATE('U','B','3','2','8')
+#define ERRCODE_BJ_BAD_DIGEST MAKE_SQLSTATE('U','B','3','3','0')
 #define ERRCODE_BJ_CARD_NUMBER MAKE_SQLSTATE('U','B','3','3','2')
 #define ERRCODE_BJ_BAD_POLICY MAKE_SQLSTATE('U','B','3','3','4')
 #define ERRCODE_BJ_POLICY_UNSOUND MAKE_SQLSTATE('U','B','3','3','5')
-#define ERRCODE_BJ_LOG_APPEND_ONLY MAKE_SQLSTATE('U','B','3','2','0')
-#define ERRCODE_BJ_LOG_TRUNCATE MAKE_SQLSTATE('U','B','3','2','1')
-#define ERRCODE_BJ_PREPARE MAKE_SQLSTATE('U','B','3','2','3')
-#define ERRCODE_BJ_INTERNAL_TABLE MAKE_SQLSTATE('U','B','3','2','4')
-#define ERRCODE_BJ_BAD_DIGEST MAKE_SQLSTATE('U','B','3','3','0')
 
 /* The SQLSTATE and the message of a status that is not BJ_OK. */
 extern int	bj_status_sqlstate(BjStatus status);

@@ -67,7 +67,7 @@ bj_fieldhash_decimal(FieldHash *fields, const Decimal *number)
 }
 
 static bytea *
-make_bytea(const Hash *hash)
+make_bytea(const Digest *hash)
 {
 	bytea	   *bytes = palloc(VARHDRSZ + BJ_HASH_SIZE);
 
@@ -79,7 +79,7 @@ make_bytea(const Hash *hash)
 bytea *
 bj_fieldhash_end(FieldHash *fields)
 {
-	Hash		hash;
+	Digest		hash;
 
 	bj_encoding_end(&fields->encoding, &hash);
 	bj_sha256_close(&fields->hasher);
@@ -91,7 +91,7 @@ bytea *
 bj_sha256_text(const char *text)
 {
 	Hasher		hasher;
-	Hash		hash;
+	Digest		hash;
 
 	bj_sha256_open(&hasher);
 	hasher.begin(hasher.state);

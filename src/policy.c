@@ -18,6 +18,7 @@
 #include "errors.h"
 #include "ownerspi.h"
 #include "policy.h"
+#include "privatetext.h"
 
 static PolicyMark mark = POLICY_NONE;
 
@@ -289,17 +290,5 @@ bj_policy_person(int64 principal_id)
 int64
 bj_policy_keep_text(Datum body)
 {
-	OwnerScope	scope;
-	Oid			types[] = {TEXTOID, TEXTOID};
-	Datum		values[] = {body, CStringGetTextDatum(bj_actor_login())};
-	int64		text_id;
-	bool		null;
-
-	bj_owner_begin(&scope);
-	(void) bj_owner_run("INSERT INTO billadj.private_text (salt, body, created_by)"
-						" VALUES (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), $1, $2) RETURNING text_id",
-						2, types, values, NULL, false);
-	text_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null));
-	bj_owner_end(&scope);
-	return text_id;
+	return bj_private_text_add(TextDatumGetCString(body));
 }

@@ -108,7 +108,7 @@ append_text(int64 text_id, const uint8 *salt, const char *body)
 }
 
 int64
-bj_private_text_add(const char *body, const char *account, Digest *commitment)
+bj_private_text_add(const char *body)
 {
 	Oid			sequence = bj_table_oid(BJ_TABLE_TEXT_ID_SEQ);
 	uint8		salt[SALT_SIZE];
@@ -127,11 +127,9 @@ bj_private_text_add(const char *body, const char *account, Digest *commitment)
 	text_id = nextval_internal(sequence, false);
 	commit_to(salt, body, &committed);
 	append_text(text_id, salt, body);
-	bj_audit_append("insert", psprintf("private_text/" INT64_FORMAT, text_id), account,
+	bj_audit_append("insert", psprintf("private_text/" INT64_FORMAT, text_id), NULL,
 					psprintf("{\"commitment\":\"%s\",\"text_id\":" INT64_FORMAT "}",
 							 hex(committed.bytes, BJ_HASH_SIZE), text_id));
-	if (commitment != NULL)
-		*commitment = committed;
 	return text_id;
 }
 
@@ -162,6 +160,21 @@ find_text(Relation rel, const AttrNumber *att, int64 text_id, bool *erased)
 	index_close(index, NoLock);
 	ExecDropSingleTupleTableSlot(slot);
 	return found;
+}
+
+char *
+bj_private_text_get(int64 text_id)
+{
+	AttrNumber	att[NCOLUMNS];
+	Relation	rel = open_texts(att);
+	bool		isnull = true;
+	bool		erased;
+	HeapTuple	row = find_text(rel, att, text_id, &erased);
+	Datum		body = row == NULL ? (Datum) 0 : heap_getattr(row, att[BODY], RelationGetDescr(rel), &isnull);
+	char	   *words = isnull ? NULL : TextDatumGetCString(body);
+
+	table_close(rel, NoLock);
+	return words;
 }
 
 /* False if somebody else changed it meanwhile. */

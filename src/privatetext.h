@@ -8,14 +8,15 @@
 
 #include "postgres.h"
 
-#include "core/digest.h"
-
 /*
  * Keeps a text with a random salt, as the owner of the tables, and appends an
  * audit entry that holds its commitment only: SHA-256 over the salt and the
- * text in UTF-8.  account may be NULL; so may commitment.  Returns its number.
+ * text in UTF-8.  Returns its number.
  */
-extern int64 bj_private_text_add(const char *body, const char *account, Digest *commitment);
+extern int64 bj_private_text_add(const char *body);
+
+/* The text, in the current context; NULL if it was erased or never was. */
+extern char *bj_private_text_get(int64 text_id);
 
 /*
  * Forgets text and salt, and appends an entry that says so.  False if they were

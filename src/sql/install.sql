@@ -166,9 +166,11 @@ WITH RECURSIVE part(oid) AS (
                         ('zz_billadj_truncate', 'BEFORE', 'TRUNCATE', 'STATEMENT', 'override_truncate_trigger'))
                 AS g(trigger_name, fires, events, level, function_name)
     UNION ALL
+    -- Overrides write their own entries.
     SELECT v.table_name, 'billadj_audit', 'AFTER', 'INSERT OR UPDATE OR DELETE', 'ROW', 'audit_trigger'
       FROM (VALUES ('instance'), ('account'), ('meter'), ('rate_card'), ('price'), ('price_tier'), ('attachment'), ('migration'),
-                   ('audit_anchor')) AS v(table_name)
+                   ('audit_anchor'), ('principal'), ('pooler'), ('certification'), ('authority'), ('conflict'), ('approval_rule'),
+                   ('reason_code'), ('delegation'), ('policy_mode'), ('policy_change')) AS v(table_name)
     UNION ALL
     SELECT t.table_name, l.trigger_name, 'BEFORE', t.events || l.events, l.level, 'sealed_trigger'
       FROM (VALUES ('audit_entry', 'INSERT OR UPDATE OR DELETE'), ('audit_block', 'INSERT OR UPDATE OR DELETE'),
