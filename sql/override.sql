@@ -275,6 +275,13 @@ SELECT act.approve('mona', :v2) AS held_again;
 SELECT account, count(*) FILTER (WHERE ended_at IS NULL) AS open, count(*) FROM billadj.hold WHERE account = 'kind-8' GROUP BY 1;
 SELECT act.as_('rita', format('SELECT billadj.reverse_override(%s, ''goodwill'')', :l2)) AS not_applied;
 
+-- what explain_charge() adds: who asked, who approved, what is billed now
+SELECT a ->> 'kind' AS kind, a ->> 'delta' AS delta, a ->> 'cause' AS cause, a #>> '{requested,by}' AS requested, a #>> '{applied,by}' AS applied,
+       (SELECT string_agg(p ->> 'by' || ' ' || (p ->> 'step'), ', ') FROM jsonb_array_elements(a -> 'approved') p) AS approved
+  FROM jsonb_array_elements(billadj.explain_charge(act.charge('stale')) -> 'adjustments') a;
+SELECT account, x -> 'billed' AS billed, x -> 'billable' AS billable, jsonb_array_length(x -> 'holds') AS holds, billadj.replay(x) = (x ->> 'amount')::numeric AS replays
+  FROM (SELECT v.account, billadj.explain_charge(act.charge(v.account)) AS x FROM unnest(ARRAY['stale', 'kind-2', 'kind-5', 'kind-8', 'kind-9']) AS v(account)) e;
+
 -- ---- applied later, deadlines ----
 
 CREATE FUNCTION act.yen(account text) RETURNS text LANGUAGE sql AS $$

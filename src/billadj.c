@@ -23,6 +23,7 @@ PG_MODULE_MAGIC;
 
 bool		bj_enabled = true;
 int			bj_settle_timeout = 0;
+int			bj_override_lock_timeout = 5000;
 
 void		_PG_init(void);
 
@@ -42,6 +43,11 @@ _PG_init(void)
 							"Longest wait for another commit when totals are settled at commit.",
 							"Acts like lock_timeout; 0 leaves lock_timeout as it is.",
 							&bj_settle_timeout, 0, 0, INT_MAX, PGC_USERSET,
+							GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("billadj.override_lock_timeout",
+							"Longest wait for another act on the same override request, authority or person.",
+							"Acts like lock_timeout; 0 leaves lock_timeout as it is.",
+							&bj_override_lock_timeout, 5000, 0, INT_MAX, PGC_USERSET,
 							GUC_UNIT_MS, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("billadj");
 

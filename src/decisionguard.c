@@ -109,7 +109,7 @@ bj_decision_check(Relation rel, HeapTuple tuple)
 
 	bj_row_open(&row, rel, tuple);
 	ask(&row, &asked);
-	bj_owner_begin(&scope);
+	bj_override_begin(&scope);
 	bj_refusals_raise(bj_decide_check(&asked, &basis),
 					  asked.approve ? "approval" : "rejection", asked.request_id);
 	fill(&row, &basis);
@@ -207,7 +207,7 @@ bj_decision_stored(Relation rel, HeapTuple tuple)
 				 errhint("SELECT * FROM billadj.self_check(); -- names triggers and rules that are not billadj's")));
 	bj_row_open(&row, rel, tuple);
 	read_facts(&row, extra, &facts);
-	bj_owner_begin(&scope);
+	bj_override_begin(&scope);
 	if (!bj_request_lock(bj_row_int64(&row, "request_id"), &request))
 		bj_decide_no_request(bj_row_int64(&row, "request_id"));
 	request.effective = ((Carried *) extra)->effective;

@@ -52,7 +52,7 @@ billadj_apply_override(PG_FUNCTION_ARGS)
 	int64		adjustment_id;
 
 	require_visible(request_id);
-	bj_owner_begin(&scope);
+	bj_override_begin(&scope);
 	principals = bj_decisions_principals(request_id, 0, &n);
 	bj_principals_lock(principals, n);
 	lock_request(request_id, &request);
@@ -95,7 +95,7 @@ billadj_expire_overrides(PG_FUNCTION_ARGS)
 	int			n;
 	int32		closed = 0;
 
-	bj_owner_begin(&scope);
+	bj_override_begin(&scope);
 	n = bj_requests_pending(&due);
 	for (int i = 0; i < n && closed < max; i++)
 		closed += close_if_due(due[i]);
@@ -139,7 +139,7 @@ billadj_escalate_overrides(PG_FUNCTION_ARGS)
 	int			n;
 	int32		told = 0;
 
-	bj_owner_begin(&scope);
+	bj_override_begin(&scope);
 	n = bj_requests_overdue(DatumGetTimestampTz(deadline), PG_GETARG_INT32(1), &due);
 	for (int i = 0; i < n; i++)
 		told += escalate(due[i]);
@@ -161,7 +161,7 @@ billadj_issue_review_token(PG_FUNCTION_ARGS)
 
 	require_visible(request_id);
 	bj_actor_require(&me);
-	bj_owner_begin(&scope);
+	bj_override_begin(&scope);
 	if (!bj_request_read(request_id, &request))
 		bj_decide_no_request(request_id);
 	token = MemoryContextStrdup(caller, bj_ticket_issue(request_id, me.principal_id, request.content_hash));
@@ -194,7 +194,7 @@ billadj_decision_blockers(PG_FUNCTION_ARGS)
 
 	asked.delegation_id = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1);
 	require_visible(request_id);
-	bj_owner_begin(&scope);
+	bj_override_begin(&scope);
 	refusals = bj_decide_check(&asked, &basis);
 	MemoryContextSwitchTo(caller);
 	texts = palloc(sizeof(Datum) * (list_length(refusals) + 1));
@@ -238,7 +238,7 @@ billadj_decision_steps(PG_FUNCTION_ARGS)
 
 	require_visible(request_id);
 	InitMaterializedSRF(fcinfo, 0);
-	bj_owner_begin(&scope);
+	bj_override_begin(&scope);
 	if (!bj_request_read(request_id, &r))
 		bj_decide_no_request(request_id);
 	effective = bj_request_effective(&r);
@@ -282,7 +282,7 @@ billadj_hold_charge(PG_FUNCTION_ARGS)
 
 	bj_actor_require(&me);
 	check_words(reason);
-	bj_owner_begin(&scope);
+	bj_override_begin(&scope);
 	bj_basis_read(charge_id, DT_NOEND, (BasisWithout) {0, 0}, &basis);
 	if (!basis.found || strcmp(basis.account, account) != 0)
 		ereport(ERROR,
@@ -316,7 +316,7 @@ billadj_comment_override(PG_FUNCTION_ARGS)
 	require_visible(request_id);
 	bj_actor_require(&me);
 	check_words(comment);
-	bj_owner_begin(&scope);
+	bj_override_begin(&scope);
 	if (!bj_request_read(request_id, &request))
 		bj_decide_no_request(request_id);
 	text_id = bj_private_text_add(comment);
@@ -339,7 +339,7 @@ billadj_override_comments(PG_FUNCTION_ARGS)
 
 	require_visible(request_id);
 	InitMaterializedSRF(fcinfo, 0);
-	bj_owner_begin(&scope);
+	bj_override_begin(&scope);
 	n = bj_comments_read(request_id, &rows);
 	for (int i = 0; i < n; i++)
 	{
@@ -379,7 +379,7 @@ billadj_record_denial(PG_FUNCTION_ARGS)
 	Request		request;
 
 	require_visible(request_id);
-	bj_owner_begin(&scope);
+	bj_override_begin(&scope);
 	lock_request(request_id, &request);
 	bj_log_request("deny", &request,
 				   psprintf("\"decision\": %s, \"sqlstate\": %s",

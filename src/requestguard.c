@@ -46,7 +46,7 @@ bj_request_check_insert(Relation rel, HeapTuple tuple)
 
 	bj_actor_require(&me);
 	bj_row_open(&row, rel, tuple);
-	bj_owner_begin(&scope);
+	bj_override_begin(&scope);
 	bj_draft_fill(&draft, &row, NULL, &me);
 	MemoryContextSwitchTo(caller);
 	made = bj_row_make(&row);
@@ -176,7 +176,7 @@ bj_request_check_update(Relation rel, HeapTuple oldtuple, HeapTuple tuple)
 	bj_row_open(&row, rel, tuple);
 	bj_row_open(&old, rel, oldtuple);
 	request_id = bj_row_int64(&old, "request_id");
-	bj_owner_begin(&scope);
+	bj_override_begin(&scope);
 	check_owner(&old, &me, request_id);
 	if (row_state(&row) != row_state(&old) && row_state(&row) != BJ_STATE_WITHDRAWN)
 		ereport(ERROR,
@@ -258,7 +258,7 @@ bj_request_stored(Relation rel, HeapTuple tuple)
 	if (extra == NULL)
 		return;					/* the library's own update */
 	bj_row_open(&row, rel, tuple);
-	bj_owner_begin(&scope);
+	bj_override_begin(&scope);
 	if (!bj_request_lock(bj_row_int64(&row, "request_id"), &request))
 		bj_decide_no_request(bj_row_int64(&row, "request_id"));
 	follow_up(&request, extra);

@@ -5,10 +5,13 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "storage/proc.h"
 #include "utils/datum.h"
+#include "utils/guc.h"
 
 #include "ownerspi.h"
 #include "requests.h"
+#include "settings.h"
 #include "spirow.h"
 #include "touched.h"
 
@@ -23,6 +26,19 @@
 	" WHERE r.request_id = $1"
 
 static const RequestChange *changing = NULL;
+
+void
+bj_override_begin(OwnerScope *scope)
+{
+	char		text[16];
+
+	bj_owner_begin(scope);
+	if (bj_override_lock_timeout == 0 || (LockTimeout > 0 && LockTimeout <= bj_override_lock_timeout))
+		return;
+	snprintf(text, sizeof(text), "%d", bj_override_lock_timeout);
+	(void) set_config_option("lock_timeout", text, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
 
 static void
 take_request(int64 request_id, Request *request)

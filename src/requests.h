@@ -13,6 +13,7 @@
 #include "datatype/timestamp.h"
 
 #include "core/override.h"
+#include "ownerspi.h"
 #include "rules.h"
 
 typedef struct Request
@@ -46,6 +47,12 @@ typedef struct Request
 	char	   *affects;
 	char	   *reason_code;
 } Request;
+
+/*
+ * bj_owner_begin(), and locks are waited for no longer than
+ * billadj.override_lock_timeout until bj_owner_end().
+ */
+extern void bj_override_begin(OwnerScope *scope);
 
 /* False if there is none. */
 extern bool bj_request_read(int64 request_id, Request *request);

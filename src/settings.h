@@ -9,6 +9,7 @@
 
 extern bool bj_enabled;			/* billadj.enabled */
 extern int	bj_settle_timeout;	/* billadj.settle_timeout, ms; 0 = none */
+extern int	bj_override_lock_timeout;	/* billadj.override_lock_timeout, ms; 0 = none */
 
 /*
  * The restore rule: a superuser session under row_security = off, which every

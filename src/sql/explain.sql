@@ -89,6 +89,43 @@ END $$;
 COMMENT ON FUNCTION billadj.replay(jsonb)
     IS 'the amount of an explained charge, computed again from the explanation alone';
 
+-- What people decided about a charge stands beside it: nothing where nobody did.
+CREATE FUNCTION billadj.explain_overrides(account text, charge_id bigint, amount numeric)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE STRICT
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+AS $$
+DECLARE
+    adjusted jsonb;
+    delta    numeric;
+    held     jsonb;
+BEGIN
+    SELECT jsonb_agg(jsonb_build_object(
+               'adjustment_id', a.adjustment_id, 'request_id', a.request_id, 'kind', r.kind, 'delta', a.delta, 'affects', a.affects,
+               'cause', a.cause, 'reason_code', r.reason_code, 'requested', jsonb_build_object('at', r.requested_at, 'by', r.requested_by),
+               'approved', coalesce((SELECT jsonb_agg(jsonb_build_object('at', d.decided_at, 'by', d.decided_by, 'step', d.step, 'authority_id', d.authority_id)
+                                                      ORDER BY d.decision_id)
+                                       FROM billadj.override_decision d
+                                      WHERE d.request_id = a.request_id AND d.revision = r.revision AND d.decision = 'approve'), '[]'),
+               'applied', jsonb_build_object('at', a.applied_at, 'by', a.applied_by)) ORDER BY a.adjustment_id),
+           sum(a.delta) FILTER (WHERE a.affects = 'billed')
+      INTO adjusted, delta
+      FROM billadj.adjustment a
+      LEFT JOIN billadj.override_request r ON r.request_id = a.request_id
+     WHERE a.account = $1 AND a.charge_id = $2;
+    SELECT jsonb_agg(jsonb_build_object('hold_id', h.hold_id, 'reason', h.reason, 'anomaly_id', h.anomaly_id, 'outcome', h.outcome,
+                                        'from', h.created_at, 'by', h.created_by, 'to', h.ended_at, 'request_id', h.request_id) ORDER BY h.hold_id)
+      INTO held
+      FROM billadj.hold h
+     WHERE h.account = $1 AND h.charge_id = $2;
+    RETURN CASE WHEN adjusted IS NULL THEN '{}' ELSE jsonb_build_object('adjustments', adjusted, 'billed', $3 + coalesce(delta, 0)) END
+           || CASE WHEN held IS NULL THEN '{}'
+                   ELSE jsonb_build_object('holds', held, 'billable', NOT jsonb_path_exists(held, '$[*] ? (@.to == null)')) END;
+END $$;
+COMMENT ON FUNCTION billadj.explain_overrides(text, bigint, numeric)
+    IS 'part of explain_charge(): adjustments of a charge with who asked, who approved and by which authority, and its holds';
+
 CREATE FUNCTION billadj.explain_charge(charge_id bigint)
 RETURNS jsonb
 LANGUAGE plpgsql STABLE STRICT
@@ -163,6 +200,7 @@ BEGIN
             'stage', coalesce(priced#>'{document,rounding,stage}', '"line"'),
             'mode', coalesce(priced#>'{document,rounding,mode}', '"half_up"'),
             'step', coalesce(priced#>'{document,rounding,step}', booked.basis->'step')));
+    explained := explained || billadj.explain_overrides(booked.account, booked.charge_id, booked.amount);
     IF priced IS NULL THEN
         RETURN explained;
     END IF;
@@ -246,6 +284,6 @@ END $$;
 COMMENT ON FUNCTION billadj.explain_usage(regclass, text)
     IS 'every charge of a usage row, explained, their sum a currency, and what of it is parked';
 
-REVOKE ALL ON FUNCTION billadj.explain_charge(bigint), billadj.explain_usage(regclass, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.explain_charge(bigint), billadj.explain_usage(regclass, text)
+REVOKE ALL ON FUNCTION billadj.explain_charge(bigint), billadj.explain_usage(regclass, text), billadj.explain_overrides(text, bigint, numeric) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.explain_charge(bigint), billadj.explain_usage(regclass, text), billadj.explain_overrides(text, bigint, numeric)
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
