@@ -401,6 +401,7 @@ line_difference(Work *w, int i, Span cut)
 	d.should_be = line->amount;
 	d.billed = b == NULL ? BJ_DECIMAL_ZERO : b->amount;
 	d.cause = cause_of(w->timeline, cut.start, info->price);
+	d.fresh = b == NULL;
 	give(w, b, &d);
 }
 

@@ -44,6 +44,7 @@ typedef struct Difference
 	Decimal		billed;
 	Decimal		amount;			/* of the difference; not 0 */
 	const char *cause;			/* "recurring" or "proration" */
+	bool		fresh;			/* nothing of the line was ever billed */
 } Difference;
 
 typedef void (*DifferenceSink) (void *to, const Timeline *timeline,

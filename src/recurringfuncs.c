@@ -116,7 +116,7 @@ each_difference(const TimelineRequest *request, const RecurringWindow *window,
 
 /*
  * billadj.recurring_differences(at, since, posting_at, account,
- * subscription_id, currency, terms jsonb, cycles jsonb)
+ * subscription_id, terms jsonb, cycles jsonb)
  */
 PG_FUNCTION_INFO_V1(billadj_recurring_differences);
 Datum
@@ -126,9 +126,8 @@ billadj_recurring_differences(PG_FUNCTION_ARGS)
 	RecurringWindow window = getarg_window(fcinfo, &request);
 	TimelineReader *reader;
 
-	request.currency = getarg_string(fcinfo, 5);
-	request.terms = getarg_json(fcinfo, 6);
-	request.cycles = getarg_json(fcinfo, 7);
+	request.terms = getarg_json(fcinfo, 5);
+	request.cycles = getarg_json(fcinfo, 6);
 	InitMaterializedSRF(fcinfo, 0);
 	reader = bj_timelines_open(&request, CurrentMemoryContext);
 	each_difference(&request, &window, reader, put_row, fcinfo->resultinfo);
@@ -193,7 +192,7 @@ post(void *to, const Timeline *t, const Difference *d)
 	};
 	TotalChange total = {
 		t->account, t->subscription_id, d->period_start, d->plan_price_id, d->quantity,
-		d->full, d->amount, d->line_covers
+		d->full, d->amount, d->line_covers, d->fresh
 	};
 
 	if (!bj_charges_add_recurring(p->charges, &charge))

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/array.h"
@@ -30,6 +31,9 @@
 /* Rows that are fetched, or written, together. */
 #define BATCH_ROWS 1000
 
+/* The most columns of any of the queries. */
+#define MAX_COLUMNS 13
+
 /* A cursor of rows that begin with account and subscription_id. */
 typedef struct Feed
 {
@@ -37,6 +41,9 @@ typedef struct Feed
 	SPITupleTable *table;
 	uint64		nrows;
 	uint64		next;
+	bool		apart;			/* the row at hand is in values and isnull */
+	Datum		values[MAX_COLUMNS];
+	bool		isnull[MAX_COLUMNS];
 } Feed;
 
 struct TimelineReader
@@ -48,18 +55,17 @@ struct TimelineReader
 	Feed		billed;
 };
 
-/* $1 account, $2 subscription_id, $3 since, $4 terms, $5 cycles, $6 currency */
+/* $1 account, $2 subscription_id, $3 since, $4 terms, $5 cycles */
 static const char *const stored_terms =
-	"SELECT s.account, s.subscription_id, s.currency, t.term_id, lower(t.valid), upper(t.valid),"
+	"SELECT t.account, t.subscription_id, t.term_id, lower(t.valid), upper(t.valid),"
 	" t.plan, t.quantity, t.state, t.discount, t.priced_at"
-	" FROM billadj.subscription s"
-	" JOIN billadj.term t ON t.account = s.account AND t.subscription_id = s.subscription_id"
-	" WHERE t.superseded_at IS NULL AND ($1 IS NULL OR s.account = $1)"
-	" AND ($2 IS NULL OR s.subscription_id = $2)"
-	" ORDER BY s.account, s.subscription_id, lower(t.valid)";
+	" FROM billadj.term t"
+	" WHERE t.superseded_at IS NULL AND ($1 IS NULL OR t.account = $1)"
+	" AND ($2 IS NULL OR t.subscription_id = $2)"
+	" ORDER BY t.account, t.subscription_id, lower(t.valid)";
 
 static const char *const given_terms =
-	"SELECT $1, $2, $6, t.term_id, lower(t.valid), upper(t.valid),"
+	"SELECT $1, $2, t.term_id, lower(t.valid), upper(t.valid),"
 	" t.plan, t.quantity, t.state, t.discount, t.priced_at"
 	" FROM jsonb_to_recordset($4) AS t(term_id bigint, valid tstzrange, plan text, quantity numeric,"
 	" state text, discount numeric, priced_at timestamptz)"
@@ -114,23 +120,35 @@ static const char *const credited_lines =
 
 static const char *const plan_prices =
 	"SELECT p.plan, p.day_count, p.scale, p.rounding, p.round_at, r.plan_price_id, r.kind, r.timing, r.per_unit,"
-	" lower(r.valid), upper(r.valid), r.price || jsonb_build_object('currency', p.currency)"
+	" lower(r.valid), upper(r.valid), r.price || jsonb_build_object('currency', p.currency), p.currency"
 	" FROM billadj.plan p"
 	" LEFT JOIN billadj.plan_price r ON r.plan = p.plan AND r.kind <> 'usage'"
 	" ORDER BY p.plan, r.plan_price_id";
 
 /* ---- values of a row ---- */
 
+/* Taken apart once: a row at a time is looked at. */
 typedef struct Row
 {
-	HeapTuple	tuple;
-	TupleDesc	desc;
+	Datum	   *values;
+	bool	   *isnull;
 } Row;
 
 static Datum
 get(Row row, int column, bool *isnull)
 {
-	return SPI_getbinval(row.tuple, row.desc, column, isnull);
+	*isnull = row.isnull[column - 1];
+	return row.values[column - 1];
+}
+
+/* A text that is not NULL, where it lies. */
+static KeyText
+get_text(Row row, int column)
+{
+	KeyText		text;
+
+	bj_key_text(TEXTOID, row.values[column - 1], &text);
+	return text;
 }
 
 static char *
@@ -187,6 +205,7 @@ plan_from(TimelineReader *r, Row row, char *name)
 	plan->rule.scale = DatumGetInt32(get(row, 3, &isnull));
 	bj_check_found(bj_rounding_parse(rounding, &plan->rule.rounding), rounding);
 	plan->rule.by_total = strcmp(get_string(row, 5), "total") == 0;
+	strlcpy(plan->currency, get_string(row, 13), sizeof(plan->currency));
 	strhash_put(r->plans, plan->name, strlen(plan->name), 0, plan);
 	return plan;
 }
@@ -222,9 +241,13 @@ read_plans(TimelineReader *r, bool latest)
 	r->plans = strhash_create(r->context, 64, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		Row			row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
-		char	   *name = get_string(row, 1);
+		Datum		values[MAX_COLUMNS];
+		bool		isnull[MAX_COLUMNS];
+		Row			row = {values, isnull};
+		char	   *name;
 
+		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, isnull);
+		name = get_string(row, 1);
 		if (plan == NULL || strcmp(plan->name, name) != 0)
 			plan = plan_from(r, row, name);
 		if (get_int64(row, 6, 0) != 0)
@@ -257,9 +280,9 @@ price_by_id(TimelineReader *r, int64 plan_price_id)
 static void
 feed_open(Feed *feed, const char *sql, const TimelineRequest *q)
 {
-	Oid			types[6] = {TEXTOID, INT8OID, TIMESTAMPTZOID, JSONBOID, JSONBOID, TEXTOID};
-	Datum		values[6] = {0};
-	char		nulls[6] = {'n', 'n', ' ', 'n', 'n', 'n'};
+	Oid			types[5] = {TEXTOID, INT8OID, TIMESTAMPTZOID, JSONBOID, JSONBOID};
+	Datum		values[5] = {0};
+	char		nulls[5] = {'n', 'n', ' ', 'n', 'n'};
 
 	if (q->account != NULL)
 	{
@@ -275,18 +298,25 @@ feed_open(Feed *feed, const char *sql, const TimelineRequest *q)
 	if (q->terms != NULL)
 	{
 		values[3] = DirectFunctionCall1(jsonb_in, CStringGetDatum(q->terms));
-		values[5] = CStringGetTextDatum(q->currency);
-		nulls[3] = nulls[5] = ' ';
+		nulls[3] = ' ';
 	}
 	if (q->cycles != NULL)
 	{
 		values[4] = DirectFunctionCall1(jsonb_in, CStringGetDatum(q->cycles));
 		nulls[4] = ' ';
 	}
-	feed->portal = SPI_cursor_open_with_args(NULL, sql, 6, types, values, nulls,
+	feed->portal = SPI_cursor_open_with_args(NULL, sql, 5, types, values, nulls,
 											 !q->latest, CURSOR_OPT_NO_SCROLL);
 	feed->table = NULL;
 	feed->nrows = feed->next = 0;
+	feed->apart = false;
+}
+
+static void
+feed_step(Feed *feed)
+{
+	feed->next++;
+	feed->apart = false;
 }
 
 /* The row at hand; false at the end. */
@@ -304,8 +334,12 @@ feed_peek(Feed *feed, Row *row)
 		if (feed->nrows == 0)
 			return false;
 	}
-	row->tuple = feed->table->vals[feed->next];
-	row->desc = feed->table->tupdesc;
+	if (!feed->apart)
+		heap_deform_tuple(feed->table->vals[feed->next], feed->table->tupdesc,
+						  feed->values, feed->isnull);
+	feed->apart = true;
+	row->values = feed->values;
+	row->isnull = feed->isnull;
 	return true;
 }
 
@@ -318,13 +352,10 @@ feed_find(Feed *feed, const Timeline *t, Row *row)
 {
 	while (feed_peek(feed, row))
 	{
-		bool		isnull;
-		KeyText		account;
-		int			order;
+		KeyText		account = get_text(*row, 1);
+		int			order = memcmp(account.data, t->account.data,
+								   Min(account.length, t->account.length));
 
-		bj_key_text(TEXTOID, get(*row, 1, &isnull), &account);
-		order = memcmp(account.data, t->account.data,
-					   Min(account.length, t->account.length));
 		if (order == 0)
 			order = account.length - t->account.length;
 		if (order == 0)
@@ -337,7 +368,7 @@ feed_find(Feed *feed, const Timeline *t, Row *row)
 			return true;
 		if (order > 0)
 			return false;
-		feed->next++;
+		feed_step(feed);
 	}
 	return false;
 }
@@ -352,9 +383,9 @@ feed_find(Feed *feed, const Timeline *t, Row *row)
 	} while (0)
 
 static TermState
-term_state(const char *name)
+term_state(KeyText name)
 {
-	switch (name[0])
+	switch (name.data[0])
 	{
 		case 'a':
 			return BJ_TERM_ACTIVE;
@@ -370,24 +401,42 @@ term_state(const char *name)
 static void
 add_term(TimelineReader *r, Timeline *t, Row row)
 {
-	char	   *plan = get_string(row, 7);
+	KeyText		plan = get_text(row, 6);
 	Term	   *term;
 
 	GROW(t->terms, t->nterms);
 	term = &t->terms[t->nterms++];
-	term->term_id = get_int64(row, 4, 0);
-	term->valid.start = get_int64(row, 5, PG_INT64_MIN);
-	term->valid.end = get_int64(row, 6, PG_INT64_MAX);
-	term->plan = strhash_get(r->plans, plan, strlen(plan), 0);
+	term->term_id = get_int64(row, 3, 0);
+	term->valid.start = get_int64(row, 4, PG_INT64_MIN);
+	term->valid.end = get_int64(row, 5, PG_INT64_MAX);
+	term->plan = strhash_get(r->plans, plan.data, plan.length, 0);
 	if (term->plan == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_BJ_UNKNOWN_PLAN),
-				 errmsg("plan \"%s\" does not exist", plan),
+				 errmsg("plan \"%.*s\" does not exist", plan.length, plan.data),
 				 errhint("Look for it with SELECT plan FROM billadj.plan.")));
-	term->quantity = get_decimal(row, 8);
-	term->state = term_state(get_string(row, 9));
-	term->discount = get_decimal(row, 10);
-	term->priced_at = get_int64(row, 11, 0);
+	term->quantity = get_decimal(row, 7);
+	term->state = term_state(get_text(row, 8));
+	term->discount = get_decimal(row, 9);
+	term->priced_at = get_int64(row, 10, 0);
+	strlcpy(t->currency, term->plan->currency, sizeof(t->currency));
+}
+
+/* The zone of the last cycle is mostly that of the next. */
+static pg_tz *
+zone_of(KeyText name)
+{
+	static char last[TZ_STRLEN_MAX + 1];
+	static pg_tz *zone;
+
+	if (zone == NULL || strlen(last) != name.length || memcmp(last, name.data, name.length) != 0)
+	{
+		char	   *string = pnstrdup(name.data, name.length);
+
+		zone = bj_zone_find(string);
+		strlcpy(last, string, sizeof(last));
+	}
+	return zone;
 }
 
 static void
@@ -403,7 +452,7 @@ add_cycle(Timeline *t, Row row)
 	cycle->valid.end = get_int64(row, 4, PG_INT64_MAX);
 	cycle->anchor = get_int64(row, 5, 0);
 	cycle->every = (Every) {every->month, every->day, every->time};
-	cycle->clock = bj_zone_clock(bj_zone_find(get_string(row, 7)));
+	cycle->clock = bj_zone_clock(zone_of(get_text(row, 7)));
 	cycle->seam = get_bool(row, 8);
 }
 
@@ -470,12 +519,11 @@ bj_timelines_next(TimelineReader *r, Timeline *t)
 	account = get_string(row, 1);
 	t->account = bj_key_from_string(account, strlen(account));
 	t->subscription_id = DatumGetInt64(get(row, 2, &isnull));
-	strlcpy(t->currency, get_string(row, 3), sizeof(t->currency));
-	for (; feed_find(&r->terms, t, &row); r->terms.next++)
+	for (; feed_find(&r->terms, t, &row); feed_step(&r->terms))
 		add_term(r, t, row);
-	for (; feed_find(&r->cycles, t, &row); r->cycles.next++)
+	for (; feed_find(&r->cycles, t, &row); feed_step(&r->cycles))
 		add_cycle(t, row);
-	for (; feed_find(&r->billed, t, &row); r->billed.next++)
+	for (; feed_find(&r->billed, t, &row); feed_step(&r->billed))
 		add_billed(r, t, row);
 	return true;
 }
@@ -501,7 +549,7 @@ bj_timeline_cycles(const TimelineRequest *q, MemoryContext context, Timeline *t)
 	t->subscription_id = q->subscription_id;
 	SPI_connect();
 	feed_open(&feed, q->cycles != NULL ? given_cycles : stored_cycles, q);
-	for (; feed_find(&feed, t, &row); feed.next++)
+	for (; feed_find(&feed, t, &row); feed_step(&feed))
 	{
 		MemoryContextSwitchTo(context);
 		add_cycle(t, row);
@@ -519,21 +567,36 @@ enum
 	AMOUNT, COVERS, NCOLUMNS
 };
 
-struct TotalWriter
+/* Rows that are written by one statement. */
+typedef struct TotalBatch
 {
-	MemoryContext context;		/* of the buffered values */
 	Datum	   *values[NCOLUMNS];
 	int			n;
 	SPIPlanPtr	plan;
+} TotalBatch;
+
+struct TotalWriter
+{
+	MemoryContext context;		/* of the buffered values */
+	TotalBatch	fresh;
+	TotalBatch	raised;
 };
 
-/* covers of a line that is there already: from the earlier to the later end. */
-static const char *const write_totals =
-	"INSERT INTO billadj.recurring_total AS t (account, subscription_id, period_start, plan_price_id,"
+/*
+ * A line that nobody saw billed is inserted, and nothing else: whoever billed it
+ * behind our back makes this fail.
+ */
+static const char *const insert_totals =
+	"INSERT INTO billadj.recurring_total (account, subscription_id, period_start, plan_price_id,"
 	" quantity, full_amount, amount, covers)"
-	" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
-	" ON CONFLICT (account, subscription_id, period_start, plan_price_id, quantity, full_amount)"
-	" DO UPDATE SET amount = t.amount + excluded.amount, covers = excluded.covers";
+	" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)";
+
+static const char *const raise_totals =
+	"UPDATE billadj.recurring_total t SET amount = t.amount + n.amount, covers = n.covers"
+	" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS n(account, subscription_id, period_start, plan_price_id,"
+	" quantity, full_amount, amount, covers)"
+	" WHERE t.account = n.account COLLATE \"C\" AND t.subscription_id = n.subscription_id AND t.period_start = n.period_start"
+	" AND t.plan_price_id = n.plan_price_id AND t.quantity = n.quantity AND t.full_amount = n.full_amount";
 
 static const Oid column_types[NCOLUMNS] = {
 	TEXTOID, INT8OID, TIMESTAMPTZOID, INT8OID, NUMERICOID, NUMERICOID, NUMERICOID,
@@ -544,6 +607,16 @@ static const Oid array_types[NCOLUMNS] = {
 	NUMERICARRAYOID, NUMERICARRAYOID, TSTZRANGEARRAYOID
 };
 
+static void
+batch_open(TotalBatch *b, MemoryContext context, const char *sql)
+{
+	for (int i = 0; i < NCOLUMNS; i++)
+		b->values[i] = MemoryContextAlloc(context, BATCH_ROWS * sizeof(Datum));
+	b->plan = SPI_prepare(sql, NCOLUMNS, (Oid *) array_types);
+	if (b->plan == NULL)
+		elog(ERROR, "could not prepare the write of recurring totals");
+}
+
 TotalWriter *
 bj_totals_open(MemoryContext context)
 {
@@ -551,18 +624,14 @@ bj_totals_open(MemoryContext context)
 
 	w->context = AllocSetContextCreate(context, "billadj recurring totals",
 									   ALLOCSET_DEFAULT_SIZES);
-	for (int i = 0; i < NCOLUMNS; i++)
-		w->values[i] = MemoryContextAlloc(context, BATCH_ROWS * sizeof(Datum));
-	w->plan = SPI_prepare(write_totals, NCOLUMNS, (Oid *) array_types);
-	if (w->plan == NULL)
-		elog(ERROR, "could not prepare the write of recurring totals");
+	batch_open(&w->fresh, context, insert_totals);
+	batch_open(&w->raised, context, raise_totals);
 	return w;
 }
 
 static void
-totals_flush(TotalWriter *w)
+batch_flush(TotalBatch *b)
 {
-	MemoryContext old = MemoryContextSwitchTo(w->context);
 	Datum		arrays[NCOLUMNS];
 
 	for (int i = 0; i < NCOLUMNS; i++)
@@ -572,12 +641,22 @@ totals_flush(TotalWriter *w)
 		char		align;
 
 		get_typlenbyvalalign(column_types[i], &length, &by_value, &align);
-		arrays[i] = PointerGetDatum(construct_array(w->values[i], w->n, column_types[i],
+		arrays[i] = PointerGetDatum(construct_array(b->values[i], b->n, column_types[i],
 													length, by_value, align));
 	}
-	if (w->n > 0 && SPI_execute_plan(w->plan, arrays, NULL, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not write recurring totals");
-	w->n = 0;
+	if (b->n > 0 &&
+		(SPI_execute_plan(b->plan, arrays, NULL, false, 0) < 0 || SPI_processed != b->n))
+		elog(ERROR, "wrote " UINT64_FORMAT " of %d recurring totals", SPI_processed, b->n);
+	b->n = 0;
+}
+
+static void
+totals_flush(TotalWriter *w)
+{
+	MemoryContext old = MemoryContextSwitchTo(w->context);
+
+	batch_flush(&w->fresh);
+	batch_flush(&w->raised);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(w->context);
 }
@@ -586,19 +665,20 @@ void
 bj_totals_add(TotalWriter *w, const TotalChange *c)
 {
 	MemoryContext old = MemoryContextSwitchTo(w->context);
-	int			i = w->n++;
+	TotalBatch *b = c->fresh ? &w->fresh : &w->raised;
+	int			i = b->n++;
 
-	w->values[ACCOUNT][i] = PointerGetDatum(cstring_to_text_with_len(c->account.data,
+	b->values[ACCOUNT][i] = PointerGetDatum(cstring_to_text_with_len(c->account.data,
 																	 c->account.length));
-	w->values[SUBSCRIPTION_ID][i] = Int64GetDatum(c->subscription_id);
-	w->values[PERIOD_START][i] = TimestampTzGetDatum(c->period_start);
-	w->values[PLAN_PRICE_ID][i] = Int64GetDatum(c->plan_price_id);
-	w->values[QUANTITY][i] = bj_numeric_make(c->quantity, 0);
-	w->values[FULL_AMOUNT][i] = bj_numeric_make(c->full, 0);
-	w->values[AMOUNT][i] = bj_numeric_make(c->amount, 0);
-	w->values[COVERS][i] = bj_span_range(c->covers);
+	b->values[SUBSCRIPTION_ID][i] = Int64GetDatum(c->subscription_id);
+	b->values[PERIOD_START][i] = TimestampTzGetDatum(c->period_start);
+	b->values[PLAN_PRICE_ID][i] = Int64GetDatum(c->plan_price_id);
+	b->values[QUANTITY][i] = bj_numeric_make(c->quantity, 0);
+	b->values[FULL_AMOUNT][i] = bj_numeric_make(c->full, 0);
+	b->values[AMOUNT][i] = bj_numeric_make(c->amount, 0);
+	b->values[COVERS][i] = bj_span_range(c->covers);
 	MemoryContextSwitchTo(old);
-	if (w->n == BATCH_ROWS)
+	if (b->n == BATCH_ROWS)
 		totals_flush(w);
 }
 
@@ -606,7 +686,8 @@ void
 bj_totals_close(TotalWriter *w)
 {
 	totals_flush(w);
-	SPI_freeplan(w->plan);
+	SPI_freeplan(w->fresh.plan);
+	SPI_freeplan(w->raised.plan);
 }
 
 Datum

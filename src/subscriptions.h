@@ -32,6 +32,7 @@ typedef struct PlanPrice
 typedef struct BillingPlan
 {
 	char	   *name;
+	char		currency[4];
 	RecurringRule rule;			/* its clock is that of the cycle */
 	int			nprices;
 	PlanPrice  *prices;			/* by number; usage has none here */
@@ -102,7 +103,6 @@ typedef struct TimelineRequest
 {
 	const char *account;		/* NULL: all */
 	int64		subscription_id;	/* 0: all */
-	const char *currency;		/* with terms only */
 	const char *terms;			/* NULL: as stored */
 	const char *cycles;
 	TimestampTz since;			/* older periods are not asked for */
@@ -137,6 +137,7 @@ typedef struct TotalChange
 	Decimal		full;
 	Decimal		amount;
 	Span		covers;			/* of the line as it is now */
+	bool		fresh;			/* it has no row yet */
 } TotalChange;
 
 typedef struct TotalWriter TotalWriter;

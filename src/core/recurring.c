@@ -54,9 +54,21 @@ static BjStatus
 passed(const RecurringRule *rule, Span period, int64_t at, Share *share)
 {
 	DayFraction fraction;
-	BjStatus	status = bj_day_fraction(rule->day_count, rule->clock, period,
-										 (Span) {period.start, at}, &fraction);
+	BjStatus	status;
 
+	/*
+	 * The two ends need no clock, but where a whole period is not 1: then
+	 * its end does.
+	 */
+	if (at == period.start ||
+		(at == period.end && rule->day_count != BJ_ACTUAL_360 &&
+		 rule->day_count != BJ_ACTUAL_365))
+	{
+		*share = (Share) {at == period.start ? 0 : 1, 1};
+		return period.start < period.end ? BJ_OK : BJ_EMPTY_PERIOD;
+	}
+	status = bj_day_fraction(rule->day_count, rule->clock, period,
+							 (Span) {period.start, at}, &fraction);
 	if (status == BJ_OK)
 		*share = lowest_terms(fraction.numerator, fraction.denominator);
 	return status;

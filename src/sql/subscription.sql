@@ -4,15 +4,15 @@
 -- ---- what the library computes ----
 
 CREATE FUNCTION billadj.recurring_differences(at timestamptz DEFAULT now(), since timestamptz DEFAULT NULL, posting_at timestamptz DEFAULT NULL,
-    account text DEFAULT NULL, subscription_id bigint DEFAULT NULL, currency text DEFAULT NULL, terms jsonb DEFAULT NULL, cycles jsonb DEFAULT NULL)
+    account text DEFAULT NULL, subscription_id bigint DEFAULT NULL, terms jsonb DEFAULT NULL, cycles jsonb DEFAULT NULL)
 RETURNS TABLE (account text, subscription_id bigint, term_id bigint, plan_price_id bigint, period_start timestamptz, period_end timestamptz,
     posted_period_start timestamptz, due_at timestamptz, covers tstzrange, line_covers tstzrange, quantity numeric, full_amount numeric,
     share text, should_be numeric, billed numeric, amount numeric, currency text, cause text)
 AS 'MODULE_PATHNAME', 'billadj_recurring_differences' LANGUAGE C STABLE;
-COMMENT ON FUNCTION billadj.recurring_differences(timestamptz, timestamptz, timestamptz, text, bigint, text, jsonb, jsonb) IS
+COMMENT ON FUNCTION billadj.recurring_differences(timestamptz, timestamptz, timestamptz, text, bigint, jsonb, jsonb) IS
     'should-be minus billed of every line of every period that is due, for all subscriptions or one; with terms and cycles: if that were its timeline';
-REVOKE ALL ON FUNCTION billadj.recurring_differences(timestamptz, timestamptz, timestamptz, text, bigint, text, jsonb, jsonb) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.recurring_differences(timestamptz, timestamptz, timestamptz, text, bigint, text, jsonb, jsonb)
+REVOKE ALL ON FUNCTION billadj.recurring_differences(timestamptz, timestamptz, timestamptz, text, bigint, jsonb, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.recurring_differences(timestamptz, timestamptz, timestamptz, text, bigint, jsonb, jsonb)
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
 
 CREATE FUNCTION billadj.post_differences(at timestamptz, since timestamptz, posting_at timestamptz, account text, subscription_id bigint)
@@ -720,7 +720,7 @@ GRANT EXECUTE ON FUNCTION billadj.change_route(text, timestamptz, timestamptz, n
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
 
 -- One call of the library, for the preview and for the change itself.
-CREATE FUNCTION billadj.change_lines(subscription bigint, account text, in_currency text, effective_at timestamptz, evaluate_at timestamptz,
+CREATE FUNCTION billadj.change_lines(subscription bigint, account text, effective_at timestamptz, evaluate_at timestamptz,
     since timestamptz, posting_at timestamptz, as_of timestamptz, terms jsonb, cycles jsonb)
 RETURNS TABLE (subscription_id bigint, term_id bigint, plan text, component text, plan_price_id bigint, period_start timestamptz,
     posted_period_start timestamptz, due_at timestamptz, covers tstzrange, line_covers tstzrange, quantity numeric, full_amount numeric,
@@ -737,15 +737,15 @@ BEGIN
                 WHEN d.cause = 'recurring' THEN 'charge'
                 ELSE billadj.change_route(d.currency, change_lines.effective_at, change_lines.as_of, sum(d.amount) FILTER (WHERE d.cause = 'proration') OVER ()) END
       FROM billadj.recurring_differences(change_lines.evaluate_at, change_lines.since, change_lines.posting_at,
-                                         change_lines.account, subscription, change_lines.in_currency, change_lines.terms, change_lines.cycles) d
+                                         change_lines.account, subscription, change_lines.terms, change_lines.cycles) d
       LEFT JOIN billadj.plan_price p ON p.plan_price_id = d.plan_price_id
      ORDER BY d.period_start, d.amount > 0, p.component, d.amount;
 END
 $function$;
-COMMENT ON FUNCTION billadj.change_lines(bigint, text, text, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, jsonb, jsonb) IS
+COMMENT ON FUNCTION billadj.change_lines(bigint, text, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, jsonb, jsonb) IS
     'what a new timeline leads to: part of preview_change() and of change_subscription()';
-REVOKE ALL ON FUNCTION billadj.change_lines(bigint, text, text, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, jsonb, jsonb) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.change_lines(bigint, text, text, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, jsonb, jsonb)
+REVOKE ALL ON FUNCTION billadj.change_lines(bigint, text, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, jsonb, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.change_lines(bigint, text, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, jsonb, jsonb)
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
 
 CREATE FUNCTION billadj.preview_change(subscription bigint, change jsonb, as_of timestamptz DEFAULT now())
@@ -760,7 +760,7 @@ BEGIN
     RETURN QUERY
     SELECT l.plan, l.component, l.period_start, l.posted_period_start, l.due_at, l.covers, l.quantity, l.full_amount, l.share, l.amount, l.currency, l.cause, l.routed
       FROM billadj.plan_change(subscription, change, as_of) c
-     CROSS JOIN LATERAL billadj.change_lines(subscription, c.account, c.currency, c.effective_at, c.evaluate_at, c.since, c.posting_at, as_of, c.terms, c.cycles) l;
+     CROSS JOIN LATERAL billadj.change_lines(subscription, c.account, c.effective_at, c.evaluate_at, c.since, c.posting_at, as_of, c.terms, c.cycles) l;
 END
 $function$;
 COMMENT ON FUNCTION billadj.preview_change(bigint, jsonb, timestamptz) IS 'the lines that a change of a subscription leads to, with what routes them; nothing is written';
@@ -927,7 +927,7 @@ BEGIN
     END IF;
     SELECT coalesce(jsonb_agg(to_jsonb(l)), '[]'), coalesce(bool_or(l.routed = 'proposal'), false), coalesce(sum(l.amount) FILTER (WHERE l.routed <> 'scheduled'), 0)
       INTO lines, proposed, net
-      FROM billadj.change_lines(subscription, wanted.account, wanted.currency, wanted.effective_at, wanted.evaluate_at, wanted.since, wanted.posting_at, as_of,
+      FROM billadj.change_lines(subscription, wanted.account, wanted.effective_at, wanted.evaluate_at, wanted.since, wanted.posting_at, as_of,
                                 wanted.terms, wanted.cycles) l;
     number := nextval('billadj.subscription_id_seq');
     PERFORM billadj.write_timeline(subscription, wanted.account, number, wanted.terms, wanted.cycles);
@@ -1182,6 +1182,7 @@ CREATE FUNCTION billadj.charge_subscriptions(at timestamptz DEFAULT now(), accou
 RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET work_mem = '64MB'           -- three sorts of all subscriptions
 AS $function$
 #variable_conflict use_variable
 DECLARE
