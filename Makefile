@@ -23,7 +23,7 @@ DATA = $(wildcard src/sql/update/billadj--*--*.sql)
 
 # ---- how it is proven ----
 
-REGRESS = install policy numeric money rate aggregate prorate explain catalogue attach usage totals parked correct backfill \
+REGRESS = install policy numeric money rate aggregate prorate explain anomaly catalogue attach usage totals parked correct backfill \
           partitions shadow monitor \
           override \
           subscription \
@@ -56,7 +56,7 @@ CORE_CFLAGS = -std=c11 -ffp-contract=off -g -O1 -Isrc -Wall -Wextra -Wshadow -We
               -fsanitize=address,undefined -fno-sanitize-recover=all
 
 test/unit/test_%: test/unit/test_%.c $(CORE_SRC) $(wildcard src/core/*.h test/unit/*.h)
-	$(CC) $(CORE_CFLAGS) -Itest/unit $(filter %.c,$^) -o $@
+	$(CC) $(CORE_CFLAGS) -Itest/unit $(filter %.c,$^) -lm -o $@
 
 test/fuzz/fuzz_%: test/fuzz/fuzz_%.c $(CORE_SRC) $(wildcard src/core/*.h test/fuzz/*.h)
 	clang $(CORE_CFLAGS) -fsanitize=fuzzer -Itest/fuzz $(filter %.c,$^) -o $@

@@ -31,7 +31,13 @@ extern BjStatus bj_numeric_read_padded(Datum datum, Decimal *a);
  */
 extern Datum bj_numeric_write(Decimal a, char *buffer);
 
-/* The same, palloc'd; min_scale decimals are shown at least (0: canonical). */
+/*
+ * The nearest double, NaN and infinities too; for scores, never for money.
+ * What no double can hold is an infinity.
+ */
+extern double bj_numeric_double(Datum datum);
+
+/* bj_numeric_write(), palloc'd; min_scale decimals are shown at least (0: canonical). */
 extern Datum bj_numeric_make(Decimal a, int32 min_scale);
 
 #endif							/* BILLADJ_NUMERICCODEC_H */

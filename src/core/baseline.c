@@ -7,6 +7,9 @@
 #define MOST_EMPTY 240			/* empty buckets that are observed in a row */
 #define LEAST_ALERT 3.0			/* decades: a score of 0.5 */
 #define CAPPED 2.9
+#define OUTSIDE 0.01			/* of the rows are outside lo..hi */
+#define HELD_WEIGHT 0.6			/* share of the observations that the tails,
+								 * halved now and then, still hold */
 
 static const char *const reason_names[BJ_REASON_COUNT] = {
 	"none", "spike", "drop", "shift_up", "shift_down", "outage", "unit",
@@ -65,7 +68,8 @@ scaled(BjBaseline *b, double x)
 		b->exponent = exponent < -900 ? -900 : exponent > 900 ? 900 : exponent;
 		b->flags |= BJ_FLAG_EXPONENT;
 	}
-	return clip(x * power_of_two(-b->exponent), -1e30, 1e30);
+	x = clip(x * power_of_two(-b->exponent), -1e30, 1e30);
+	return size_of(x) < 1e-12 ? 0 : x;
 }
 
 /* What the best channel means, in one word. */
@@ -100,12 +104,13 @@ reason_of(const Finding *f)
 	}
 }
 
-static void
-describe(const BjBaseline *b, const Finding *f, BjJudgement *judgement)
+/* What was expected of an observation, in the unit of the rows. */
+void
+bj_describe(const BjBaseline *b, const Finding *f, BjJudgement *judgement)
 {
 	double		scale = scale_of(b);
 	double		width = b->observations < 20 ? 4 * f->forecast.sigma :
-		exp2_of(bj_tail_quantile(&b->tails[CH_RESIDUAL], 0.01, b->observations));
+	exp2_of(bj_tail_quantile(&b->tails[CH_RESIDUAL], OUTSIDE, (uint32_t) (HELD_WEIGHT * b->observations)));
 
 	judgement->observed = f->x * scale;
 	judgement->expected = f->forecast.best * scale;
@@ -144,11 +149,11 @@ announce(const BjBaseline *b, const Finding *f, double decades,
 	double		score = bj_score_of_decades(decades);
 
 	if (judgement->reason == BJ_REASON_NONE && judgement->score <= score)
-		describe(b, f, judgement);
+		bj_describe(b, f, judgement);
 	else if (judgement->score >= score)
 		return;
 	else
-		describe(b, f, judgement);
+		bj_describe(b, f, judgement);
 	judgement->score = score;
 	judgement->decades = decades;
 	if (decades >= LEAST_ALERT)

@@ -151,8 +151,8 @@ typedef struct BjRow
 typedef struct BjJudgement
 {
 	double		score;			/* 0..1; >= 0.5 may alert at all */
-	double		decades;		/* the score before it was squeezed to 0..1:
-								 * 3 happens once in 1,000 usual rows */
+	double		decades;		/* the score before it was squeezed to 0..1: 3
+								 * happens once in 1,000 usual rows */
 	BjReason	reason;			/* of the score; NONE below 0.5 */
 	BjFamily	family;
 	double		observed;		/* the row's value, or its bucket's sum */

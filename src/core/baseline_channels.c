@@ -19,8 +19,8 @@
 
 /* Decades that a channel must be ahead by, to count as much as the others. */
 static const double handicaps[BJ_CHANNELS] = {
-	[CH_Z] = 0.3, [CH_UP] = -0.3, [CH_DOWN] = -0.3, [CH_PATTERN] = 0.5,
-	[CH_RUN] = 0.8, [CH_GAP] = 0.6
+	[CH_Z] = 0.3,[CH_UP] = -0.3,[CH_DOWN] = -0.3,[CH_PATTERN] = 0.5,
+	[CH_RUN] = 0.8,[CH_GAP] = 0.6
 };
 
 static double
@@ -184,7 +184,7 @@ weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 	for (int i = 0; i < BJ_CHANNELS; i++)
 	{
 		uint32_t	n = i == CH_RUN ? b->runs_ended :
-			i == CH_SIZE ? b->nonzero : b->observations;
+		i == CH_SIZE ? b->nonzero : b->observations;
 
 		f->rarity[i] = 0;
 		if (is_mute(b, detect, f, i))
@@ -268,6 +268,7 @@ bj_learn(BjBaseline *b, const Finding *f)
 			b->runs_ended++;
 	}
 	bj_levels_learn(b, f);
+
 	/*
 	 * Tails of the time when the season was not known yet are forgotten when
 	 * their number has doubled; later every 6,000 observations.

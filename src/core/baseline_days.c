@@ -132,6 +132,7 @@ bj_days_judge(const BjBaseline *b, Finding *f)
 		expected = f->forecast.each[3];
 	}
 	floor = 0.02 * size_of(expected) + 1e-9;
+
 	/*
 	 * Rows are steadier than what they sum up to; so is the mean of the
 	 * logarithms.

@@ -201,7 +201,7 @@ typedef struct Finding
 	float		zone_evidence;
 	int			zone_lag;
 	double		magnitude[BJ_CHANNELS];
-	double		rarity[CH_ALL];	/* decades; 0: mute */
+	double		rarity[CH_ALL]; /* decades; 0: mute */
 	uint32_t	run;			/* equal values in a row, with this one */
 	uint32_t	seen;			/* a bit for each channel with a magnitude */
 	double		decades;		/* of the whole */
@@ -263,6 +263,10 @@ extern double bj_calibrated(double decades);
 extern void bj_incident_step(BjStream *stream, const BjDetect *detect,
 							 const Finding *f, double decades,
 							 BjJudgement *judgement);
+
+/* baseline.c */
+extern void bj_describe(const BjBaseline *b, const Finding *f,
+						BjJudgement *judgement);
 
 /* baseline_rules.c */
 extern bool bj_rules_observe(BjBaseline *b, const BjDetect *detect,

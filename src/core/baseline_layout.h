@@ -115,6 +115,7 @@ typedef struct BjBaseline
 	int16_t		day[48];		/* half hours of the day, as slots */
 	int16_t		week[168];		/* hours of the week, as slots */
 	uint8_t		visits[108];	/* 4 bits a slot, day first */
+	uint8_t		unused[4];
 	BjTail		tails[BJ_CHANNELS];
 } BjBaseline;
 

@@ -86,7 +86,7 @@ bj_tail_rarity(const BjTail *tail, double magnitude, uint32_t n)
 	double		beyond = magnitude - tail->largest;
 	double		unseen = UNSEEN_WEIGHT;
 	double		credit = CREDIT * log2_of(n / UNSEEN_WEIGHT + 1) +
-		(1 - CREDIT) * log2_of(CREDIT_AT / UNSEEN_WEIGHT + 1);
+	(1 - CREDIT) * log2_of(CREDIT_AT / UNSEEN_WEIGHT + 1);
 
 	if (beyond > 0)
 		unseen *= exp2_of(-slope_of(tail) * clip(beyond, 0, UNSEEN_OCTAVES));
@@ -154,6 +154,8 @@ bj_tail_add(BjTail *tail, double magnitude, int weight)
 		tail->largest = (float) (tail->largest - 1.0 / HALVING * weight / COUNT);
 	if (bin_of(tail->largest) < tail->top)
 		align(tail, bin_of(tail->largest));
+	if (bin > tail->top)
+		align(tail, bin);
 
 	at = BJ_BINS - 1 - (tail->top - bin);
 	if (at < 0)
@@ -173,7 +175,7 @@ bj_tail_halve(BjTail *tail)
 			if (top < BJ_BINS - 1)
 			{
 				align(tail, tail->top - (BJ_BINS - 1 - top));
-				tail->largest = (float) (tail->top + 1) / BINS_PER_OCTAVE;
+				tail->largest = ((float) tail->top + 0.99f) / BINS_PER_OCTAVE;
 			}
 			break;
 		}

@@ -7,6 +7,9 @@
  */
 #include "core/baseline_internal.h"
 
+/* Times in the bounds of which sums of them do not overflow. */
+#define TIME_MAX INT64_C(4000000000000000000)
+
 #define RARE 0.02				/* a rule is quiet where more rows break it */
 
 static double
@@ -150,7 +153,7 @@ bj_rules_observe(BjBaseline *b, const BjDetect *detect, const BjRow *row,
 	uint16_t	fingerprint;
 	uint16_t	today;
 
-	if (!is_finite(row->quantity))
+	if (!is_finite(row->quantity) || row->at > TIME_MAX || row->at < -TIME_MAX)
 	{
 		say(judgement, BJ_REASON_INVALID, row);
 		return false;
@@ -218,7 +221,7 @@ static double
 modulus_of(double reading)
 {
 	static const double moduli[] = {65536, 1e5, 1e6, 16777216, 1e7, 1e8, 1e9,
-		4294967296, 1e10, 1e12};
+	4294967296, 1e10, 1e12};
 
 	for (int i = 0; i < (int) (sizeof(moduli) / sizeof(moduli[0])); i++)
 		if (reading < moduli[i] && reading > 0.98 * moduli[i])

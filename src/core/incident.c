@@ -39,6 +39,62 @@ bj_decades_of_score(double score)
 	return score >= 0.9999999 ? 70 : -3 * log2_of(1 - score);
 }
 
+/* Factors by which a quantity is counted in another unit. */
+static const struct
+{
+	double		factor;
+	double		tolerance;		/* octaves */
+}			unit_factors[] = {
+	{1000, 0.25}, {60, 0.25}, {3600, 0.25}, {100, 0.25}, {1e6, 0.25},
+	{24, 0.25}, {12, 0.12}, {10, 0.12}
+};
+
+/*
+ * The unit that the mean log ratio of an incident's rows speaks for; 0: none.
+ * One row must fit better where rows differ much anyway.
+ */
+static double
+unit_of(const BjIncident *incident)
+{
+	int32_t		n = incident->log_ratios;
+	double		mean;
+	double		noise = 1.25 * incident->trusted.log_scale + 0.02;
+
+	if (n == 0)
+		return 0;
+	mean = incident->log_ratio_sum / n;
+	for (int i = 0; i < (int) (sizeof(unit_factors) / sizeof(unit_factors[0])); i++)
+	{
+		double		octaves = log2_of(unit_factors[i].factor);
+		double		off = size_of(size_of(mean) - octaves);
+
+		if (off <= unit_factors[i].tolerance && (n >= 4 || noise < 2 * unit_factors[i].tolerance))
+			return mean > 0 ? unit_factors[i].factor : 1 / unit_factors[i].factor;
+	}
+	/* double counting shows only where a tenth is already much */
+	if (size_of(mean - 1) <= 0.12 && noise < 0.14)
+		return 2;
+	return 0;
+}
+
+/* A row of the incident, against what was usual before it. */
+static void
+note_ratio(BjIncident *incident, const Finding *f, BjJudgement *judgement)
+{
+	if (f->x > 0 && f->forecast.seasonal > 0)
+	{
+		double		octaves = log2_of(f->x) - log2_of(f->forecast.seasonal);
+
+		incident->log_ratio_sum += octaves;
+		incident->log_ratio_squares += octaves * octaves;
+		incident->log_ratios++;
+	}
+	incident->excess += f->x - f->forecast.seasonal;
+	judgement->unit = unit_of(incident);
+	if (judgement->family == BJ_FAMILY_LEVEL && judgement->reason != BJ_REASON_NONE && judgement->unit != 0)
+		judgement->reason = judgement->unit == 2 ? BJ_REASON_DOUBLE : BJ_REASON_UNIT;
+}
+
 /* Time after the last abnormal row that belongs to the incident. */
 static int64_t
 quiet_after(const BjStream *stream, const BjDetect *detect)
@@ -100,6 +156,15 @@ restore(BjStream *stream)
 	*b = *trusted;
 }
 
+/* A new normal has its own usual days: what the old ones added up to is moot. */
+static void
+accept_days(BjBaseline *b)
+{
+	b->days = 0;
+	b->cusum[0] = b->cusum[1] = 0;
+	b->zone_evidence = 0;
+}
+
 static void
 close_incident(BjStream *stream)
 {
@@ -124,18 +189,21 @@ bj_incident_step(BjStream *stream, const BjDetect *detect, const Finding *f,
 		if (decades < threshold || detect->learn_only)
 			return;
 		open_incident(stream, f, decades);
+		note_ratio(incident, f, judgement);
 		judgement->opened = true;
 		judgement->abnormal = true;
 		return;
 	}
 
 	bj_judge(&incident->trusted, detect, f->at, f->x, f->gap, f->rows, &trusted);
+	bj_describe(&incident->trusted, &trusted, judgement);
 	bj_days_follow(&incident->trusted, &trusted, false);
 	bj_levels_follow(&incident->trusted, &trusted);
 	if (bj_calibrated(trusted.decades) >= threshold - ABNORMAL)
 	{
 		incident->last_abnormal_at = f->at;
 		incident->rows++;
+		note_ratio(incident, &trusted, judgement);
 		judgement->abnormal = true;
 	}
 	if (decades >= threshold && decades >= incident->notified + ESCALATION)
@@ -153,6 +221,7 @@ bj_incident_step(BjStream *stream, const BjDetect *detect, const Finding *f,
 	}
 	else if (f->at - incident->opened_at >= (int64_t) (detect->new_normal_days * 86400) * BJ_SECOND)
 	{
+		accept_days(&stream->baseline);
 		close_incident(stream);
 		judgement->closed = BJ_OUTCOME_NEW_NORMAL;
 	}

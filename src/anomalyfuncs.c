@@ -1,0 +1,234 @@
+/*
+ * anomalyfuncs.c
+ *	  Scores of any series: window functions over core/baseline.
+ *
+ * A partition is a stream.  Its baseline lives in the partition's memory, so
+ * that nothing has to be installed; it is the function that the insert path
+ * calls, with the same defaults.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+#include "windowapi.h"
+
+#include "core/baseline.h"
+#include "numericcodec.h"
+
+/* From the server's epoch, 2000, to 1970. */
+#define EPOCH_SHIFT \
+	((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
+enum
+{
+	ARG_OCCURRED_AT, ARG_QUANTITY, ARG_CUMULATIVE, ARG_DETECTOR
+};
+
+/* Zeroed when the partition begins. */
+typedef struct PartitionState
+{
+	bool		begun;
+	BjDetect	detect;
+	BjStream	stream;
+} PartitionState;
+
+typedef struct DetectKey
+{
+	const char *name;
+	size_t		place;			/* of a double in BjDetect */
+	double		least;
+	double		most;
+} DetectKey;
+
+static const DetectKey detect_keys[] = {
+	{"threshold", offsetof(BjDetect, threshold), 0.5, 1},
+	{"materiality", offsetof(BjDetect, materiality), 0, 10},
+	{"new_normal_days", offsetof(BjDetect, new_normal_days), 1, 366},
+	{"passed_hours", offsetof(BjDetect, passed_hours), 1, 24 * 30},
+	{"onset_hours", offsetof(BjDetect, onset_hours), 0, 24 * 30},
+};
+
+/* One key of a detector's parameters. */
+static void
+set_key(BjDetect *detect, const char *name, const JsonbValue *value)
+{
+	for (int i = 0; i < lengthof(detect_keys); i++)
+	{
+		const DetectKey *key = &detect_keys[i];
+		double		x;
+
+		if (strcmp(key->name, name) != 0)
+			continue;
+		if (value->type == jbvNumeric)
+		{
+			x = bj_numeric_double(NumericGetDatum(value->val.numeric));
+			if (x >= key->least && x <= key->most)
+			{
+				*(double *) ((char *) detect + key->place) = x;
+				return;
+			}
+		}
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("parameter \"%s\" of a detector is not a number from %g to %g",
+						name, key->least, key->most)));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown parameter of a detector: \"%s\"", name),
+			 errhint("Use threshold, materiality, new_normal_days, passed_hours or onset_hours.")));
+}
+
+static void
+read_detector(Jsonb *detector, BjDetect *detect)
+{
+	JsonbIterator *it;
+	JsonbValue	value;
+	JsonbIteratorToken token;
+	char	   *name = NULL;
+
+	if (!JB_ROOT_IS_OBJECT(detector))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("detector is not a JSON object"),
+				 errhint("Write {} for the defaults.")));
+	it = JsonbIteratorInit(&detector->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE)
+			set_key(detect, name, &value);
+	}
+}
+
+static void
+begin_partition(WindowObject window, PartitionState *state)
+{
+	bool		isnull;
+	Datum		value;
+
+	state->detect = bj_detect_defaults();
+	bj_stream_init(&state->stream);
+	value = WinGetFuncArgCurrent(window, ARG_CUMULATIVE, &isnull);
+	state->detect.cumulative = !isnull && DatumGetBool(value);
+	value = WinGetFuncArgCurrent(window, ARG_DETECTOR, &isnull);
+	if (!isnull)
+		read_detector(DatumGetJsonbP(value), &state->detect);
+	state->begun = true;
+}
+
+/* Judges the current row; false when it has no time or no quantity. */
+static bool
+judge_current(FunctionCallInfo fcinfo, BjJudgement *judgement)
+{
+	WindowObject window = PG_WINDOW_OBJECT();
+	PartitionState *state;
+	Datum		at;
+	Datum		quantity;
+	bool		at_isnull;
+	bool		quantity_isnull;
+	BjRow		row = {0};
+
+	state = WinGetPartitionLocalMemory(window, sizeof(PartitionState));
+	if (!state->begun)
+		begin_partition(window, state);
+	at = WinGetFuncArgCurrent(window, ARG_OCCURRED_AT, &at_isnull);
+	quantity = WinGetFuncArgCurrent(window, ARG_QUANTITY, &quantity_isnull);
+	if (at_isnull || quantity_isnull)
+		return false;
+
+	/* An infinite time stays far out, where the core calls it invalid. */
+	row.at = DatumGetTimestampTz(at);
+	if (row.at < PG_INT64_MAX / 2)
+		row.at += EPOCH_SHIFT;
+	row.quantity = bj_numeric_double(quantity);
+	bj_stream_observe(&state->stream, &state->detect, &row, judgement);
+	return true;
+}
+
+/*
+ * billadj.anomaly_score(occurred_at timestamptz, quantity numeric,
+ *						 cumulative boolean, detector jsonb)
+ */
+PG_FUNCTION_INFO_V1(billadj_anomaly_score);
+Datum
+billadj_anomaly_score(PG_FUNCTION_ARGS)
+{
+	BjJudgement judgement;
+
+	if (!judge_current(fcinfo, &judgement))
+		PG_RETURN_NULL();
+	PG_RETURN_FLOAT8(judgement.score);
+}
+
+static void
+push_key(JsonbParseState **state, const char *key)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, key);
+	value.val.string.len = strlen(key);
+	pushJsonbValue(state, WJB_KEY, &value);
+}
+
+/* Written as the shortest text that reads back as the same double. */
+static void
+push_number(JsonbParseState **state, const char *key, double x)
+{
+	char	   *text = DatumGetCString(DirectFunctionCall1(float8out, Float8GetDatum(x)));
+	JsonbValue	value;
+
+	push_key(state, key);
+	value.type = jbvNumeric;
+	value.val.numeric = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+															ObjectIdGetDatum(InvalidOid),
+															Int32GetDatum(-1)));
+	pushJsonbValue(state, WJB_VALUE, &value);
+}
+
+/*
+ * billadj.anomaly_detail(...), the same with what led to the score.  As jsonb:
+ * a row type would have to be a member of the extension, since the columns of
+ * a window function with OUT arguments cannot be named.
+ */
+PG_FUNCTION_INFO_V1(billadj_anomaly_detail);
+Datum
+billadj_anomaly_detail(PG_FUNCTION_ARGS)
+{
+	BjJudgement j;
+	JsonbParseState *state = NULL;
+	JsonbValue	reason;
+	const char *name;
+
+	if (!judge_current(fcinfo, &j))
+		PG_RETURN_NULL();
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_number(&state, "score", j.score);
+	if (j.reason != BJ_REASON_NONE)
+	{
+		name = bj_reason_name(j.reason);
+		push_key(&state, "reason");
+		reason.type = jbvString;
+		reason.val.string.val = unconstify(char *, name);
+		reason.val.string.len = strlen(name);
+		pushJsonbValue(&state, WJB_VALUE, &reason);
+	}
+	/* a rule for single rows expects nothing of the quantity */
+	if (j.family != BJ_FAMILY_ROW || j.hi != 0)
+	{
+		push_number(&state, "expected", j.expected);
+		push_number(&state, "lo", j.lo);
+		push_number(&state, "hi", j.hi);
+	}
+	if (j.unit != 0)
+		push_number(&state, "unit", j.unit);
+	if (j.lag_hours != 0)
+		push_number(&state, "lag_hours", j.lag_hours);
+	PG_RETURN_JSONB_P(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+}

@@ -1,0 +1,315 @@
+/*
+ * test_baseline.c
+ *	  What a stream says of faults whose answer nobody doubts, what it keeps,
+ *	  and that stored bytes are believed only when they are sound.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/baseline_internal.h"
+#include "tap.h"
+
+#define BEGIN INT64_C(1704067200000000) /* Monday, 1 January 2024 */
+
+/* A seeded series: noise of a few per cent on a day with a night. */
+static uint64_t seed;
+
+static double
+noise(void)
+{
+	seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (double) (seed >> 40) / (1 << 24) - 0.5;
+}
+
+static double
+usual(int hour)
+{
+	double		day = hour % 24 >= 8 && hour % 24 < 18 ? 1 : 0.3;
+
+	if (hour / 24 % 7 >= 5)
+		day *= 0.5;
+	return floor(1000 * day * (1 + 0.1 * noise()));
+}
+
+typedef enum Fault
+{
+	NOTHING, THOUSANDFOLD, ZEROS, STUCK, HALF, NEGATIVE_ROW, ZONE_SHIFT, TWICE_A_DAY
+} Fault;
+
+typedef struct Case
+{
+	const char *name;
+	Fault		fault;
+	int			begin;			/* hours */
+	int			hours;
+	BjReason	reason;			/* of the alert; NONE: no alert */
+	double		unit;
+} Case;
+
+static const Case cases[] = {
+	{"nothing happens", NOTHING, 0, 0, BJ_REASON_NONE, 0},
+	{"counted in thousandths", THOUSANDFOLD, 1500, 5, BJ_REASON_UNIT, 1000},
+	{"zeros by day", ZEROS, 1449, 6, BJ_REASON_OUTAGE, 0},
+	{"the same value for two days", STUCK, 1450, 48, BJ_REASON_STUCK, 0},
+	{"half of all is lost for days", HALF, 1440, 120, BJ_REASON_SHIFT_DOWN, 0},
+	{"a negative row", NEGATIVE_ROW, 1460, 1, BJ_REASON_NEGATIVE, 0},
+	{"the day is five hours late", ZONE_SHIFT, 1440, 96, BJ_REASON_ZONE, 0},
+};
+
+static double
+faulty(const Case *c, int hour, double *stuck)
+{
+	double		x = usual(hour);
+
+	if (hour < c->begin || hour >= c->begin + c->hours)
+	{
+		*stuck = x;
+		return x;
+	}
+	switch (c->fault)
+	{
+		case THOUSANDFOLD:
+			return x * 1000;
+		case ZEROS:
+			return 0;
+		case STUCK:
+			return *stuck;
+		case HALF:
+			return floor(x / 2);
+		case NEGATIVE_ROW:
+			return -x;
+		case ZONE_SHIFT:
+			return usual(hour + 19) * (hour / 24 % 7 >= 5 ? 1 : 1);
+		default:
+			return x;
+	}
+}
+
+/* Alerts before the fault are false; one within it must name the reason. */
+static void
+check_case(const Case *c)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	BjRow		row = {0};
+	double		stuck = 0;
+	double		unit = 0;
+	int			early = 0;
+	uint32_t	reasons = 0;
+
+	seed = 1;
+	bj_stream_init(&stream);
+	for (int hour = 0; hour < 2000; hour++)
+	{
+		bool		alert;
+
+		row.at = BEGIN + hour * BJ_HOUR;
+		row.quantity = faulty(c, hour, &stuck);
+		bj_stream_observe(&stream, &detect, &row, &j);
+		alert = j.opened || j.escalated || j.rules != 0 || j.gap_closed;
+		if (hour < 1440 && alert)
+			early++;
+		else if (c->fault == NOTHING && alert)
+			early++;
+		else if (hour >= c->begin && hour <= c->begin + c->hours && (alert || j.abnormal))
+		{
+			reasons |= 1u << j.reason;
+			if (j.unit != 0)
+				unit = j.unit;
+		}
+	}
+	ok(early == 0, "%s: %d false alerts", c->name, early);
+	if (c->reason != BJ_REASON_NONE && !ok((reasons & (1u << c->reason)) != 0, "%s: is called %s", c->name, bj_reason_name(c->reason)))
+		printf("# reasons %x\n", reasons);
+	if (c->unit != 0)
+		ok(unit == c->unit, "%s: unit %g", c->name, unit);
+}
+
+/* Rows as a table: minutes after the begin, quantity, rules that must speak. */
+static const struct
+{
+	const char *name;
+	bool		cumulative;
+	int			minutes;
+	double		quantity;
+	uint32_t	rules;
+}			rows[] = {
+	{"first", false, 0, 5, 0},
+	{"next", false, 60, 6, 0},
+	{"the same row again", false, 60, 6, 1u << BJ_REASON_DUPLICATE},
+	{"and again, on the same day", false, 60, 6, 0},
+	{"another at the same time", false, 60, 7, 0},
+	{"the same value later is none", false, 120, 7, 0},
+	{"a little late is no matter", false, 110, 9, 0},
+	{"NaN", false, 180, NAN, 1u << BJ_REASON_INVALID},
+	{"infinite", false, 180, INFINITY, 1u << BJ_REASON_INVALID},
+	{"next", false, 180, 5, 0},
+	{"next", false, 240, 5.5, 0},
+	{"negative", false, 300, -5, 1u << BJ_REASON_NEGATIVE},
+	{"late", false, 30, 5, 1u << BJ_REASON_LATE},
+	{"counter", true, 60 * 24 * 10, 100, 0},
+	{"counter", true, 60 * 24 * 10 + 60, 150, 0},
+	{"counter falls", true, 60 * 24 * 10 + 120, 10, 1u << BJ_REASON_RESET},
+	{"counter", true, 60 * 24 * 10 + 180, 4294967200.0, 0},
+	{"counter wraps", true, 60 * 24 * 11 + 240, 90, 1u << BJ_REASON_WRAP},
+	{"first of February", true, 60 * 24 * 31, 0, 0},
+};
+
+static void
+check_rows(void)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+
+	for (int i = 0; i < (int) (sizeof(rows) / sizeof(rows[0])); i++)
+	{
+		BjRow		row = {.at = BEGIN + rows[i].minutes * (BJ_HOUR / 60),.quantity = rows[i].quantity};
+
+		if (i == 0 || rows[i].cumulative != rows[i - 1].cumulative)
+			bj_stream_init(&stream);
+		detect.cumulative = rows[i].cumulative;
+		bj_stream_observe(&stream, &detect, &row, &j);
+		ok(j.rules == rows[i].rules, "row %d, %s: rules %x", i, rows[i].name, j.rules);
+	}
+}
+
+/* A fault is not learned, so that the same fault is found again. */
+static void
+check_again(void)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	int			opened = 0;
+	int			passed = 0;
+	int			new_normal = 0;
+
+	seed = 7;
+	bj_stream_init(&stream);
+	for (int hour = 0; hour < 3500; hour++)
+	{
+		BjRow		row = {.at = BEGIN + hour * BJ_HOUR,.quantity = usual(hour)};
+
+		if ((hour >= 1449 && hour < 1455) || (hour >= 1449 + 336 && hour < 1455 + 336))
+			row.quantity *= 30;
+		if (hour >= 2400)
+			row.quantity *= 4;
+		bj_stream_observe(&stream, &detect, &row, &j);
+		opened += j.opened;
+		passed += j.closed == BJ_OUTCOME_PASSED;
+		new_normal += j.closed == BJ_OUTCOME_NEW_NORMAL;
+		if (j.opened)
+			ok(hour == 1449 || hour == 1449 + 336 || hour == 2400, "an incident opens at hour %d", hour);
+	}
+	ok(opened == 3, "three incidents: %d", opened);
+	ok(passed == 2, "two passed: %d", passed);
+	ok(new_normal == 1, "one is the new normal: %d", new_normal);
+}
+
+/* The bytes: what is kept, and what is refused. */
+static void
+check_bytes(void)
+{
+	static BjStream stream;
+	BjBaseline	back;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	uint8_t		bytes[BJ_BASELINE_MAX_SIZE];
+	uint8_t		again[BJ_BASELINE_MAX_SIZE];
+	int			refused = 0;
+
+	ok(bj_layout_size() == sizeof(BjBaseline), "every field is in the layout");
+	ok(BJ_BASELINE_SIZE <= 1536, "a state has %d bytes", BJ_BASELINE_SIZE);
+	ok(bj_crc32c("123456789", 9) == 0xE3069283, "CRC-32C");
+	seed = 3;
+	bj_stream_init(&stream);
+	for (int hour = 0; hour < 500; hour++)
+	{
+		BjRow		row = {.at = BEGIN + hour * BJ_HOUR,.quantity = usual(hour)};
+
+		bj_stream_observe(&stream, &detect, &row, &j);
+	}
+	bj_baseline_encode(&stream.baseline, NULL, bytes);
+	ok(bj_baseline_decode(bytes, BJ_BASELINE_SIZE, NULL, &back) == BJ_OK, "sound bytes are read");
+	bj_baseline_encode(&back, NULL, again);
+	ok(memcmp(bytes, again, BJ_BASELINE_SIZE) == 0, "and written the same");
+	ok(bj_baseline_decode(bytes, BJ_BASELINE_SIZE - 1, NULL, &back) == BJ_BAD_STATE, "cut short");
+	for (int i = 0; i < BJ_BASELINE_SIZE; i++)
+	{
+		bytes[i] ^= 0x10;
+		refused += bj_baseline_decode(bytes, BJ_BASELINE_SIZE, NULL, &back) == BJ_BAD_STATE;
+		bytes[i] ^= 0x10;
+	}
+	ok(refused == BJ_BASELINE_SIZE, "each flipped byte is seen: %d", refused);
+	stream.baseline.scale = NAN;
+	bj_baseline_encode(&stream.baseline, NULL, bytes);
+	ok(bj_baseline_decode(bytes, BJ_BASELINE_SIZE, NULL, &back) == BJ_BAD_STATE, "NaN behind a right checksum");
+}
+
+/* Own logarithms against the library's. */
+static void
+check_logarithms(void)
+{
+	double		worst_log = 0;
+	double		worst_exp = 0;
+
+	for (double x = 1e-30; x < 1e30; x *= 1.01)
+	{
+		worst_log = fmax(worst_log, fabs(log2_of(x) - log2(x)));
+		worst_exp = fmax(worst_exp, fabs(exp2_of(log2(x)) / x - 1));
+	}
+	ok(worst_log < 1e-4, "log2 is off by %g at most", worst_log);
+	ok(worst_exp < 1e-5, "exp2 by %g", worst_exp);
+}
+
+/* A new key beside nine others. */
+static void
+check_peers(void)
+{
+	static BjStream stream;
+	static BjPeer peer;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	BjRow		row = {.at = BEGIN,.quantity = 900000};
+
+	for (int account = 1; account < 10; account++)
+	{
+		seed = (uint64_t) account;
+		bj_stream_init(&stream);
+		for (int hour = 0; hour < 700; hour++)
+		{
+			BjRow		usual_row = {.at = BEGIN + hour * BJ_HOUR,.quantity = account * usual(hour)};
+
+			bj_stream_observe(&stream, &detect, &usual_row, &j);
+		}
+		bj_peer_add(&peer, &stream.baseline);
+	}
+	bj_peer_finish(&peer);
+	bj_stream_init(&stream);
+	bj_stream_observe(&stream, &detect, &row, &j);
+	ok(!j.opened, "without peers a first row is no surprise");
+	detect.peer = &peer;
+	bj_stream_init(&stream);
+	bj_stream_observe(&stream, &detect, &row, &j);
+	ok(j.opened && j.reason == BJ_REASON_FIRST_ROW, "beside peers it is: %s, %g", bj_reason_name(j.reason), j.score);
+	row.quantity = 4000;
+	bj_stream_init(&stream);
+	bj_stream_observe(&stream, &detect, &row, &j);
+	ok(!j.opened, "one like theirs is none");
+}
+
+int
+main(void)
+{
+	for (int i = 0; i < (int) (sizeof(cases) / sizeof(cases[0])); i++)
+		check_case(&cases[i]);
+	check_rows();
+	check_again();
+	check_bytes();
+	check_logarithms();
+	check_peers();
+	return done_testing();
+}
