@@ -76,7 +76,7 @@ static const Column recurring_columns[NRECURRING] = {
 };
 
 /* Rows that are written together; and from how many on a bulk state pays. */
-#define BATCH_ROWS 1000
+#define BATCH_ROWS 250
 #define BATCH_BYTES (1024 * 1024)
 #define BULK_ROWS 500
 
@@ -92,7 +92,7 @@ typedef struct Target
 	AttrNumber	recurring[NRECURRING];	/* 0: not looked up yet */
 	TupleDesc	desc;
 	TupleDesc	slot_desc;		/* one copy for all slots: the relation's own
-								 * would be pinned a thousand times */
+								 * would be pinned by each of them */
 	MemoryContext context;		/* of the buffered tuples */
 	TupleTableSlot **slots;
 	int			nslots;			/* that were made */

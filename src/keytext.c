@@ -61,6 +61,19 @@ bj_key_from_string(const char *data, int length)
 }
 
 static KeyText
+key_from_integer(int64 value)
+{
+	KeyText		key;
+	text	   *t = palloc(VARHDRSZ + MAXINT8LEN + 1);
+
+	key.length = pg_lltoa(value, VARDATA(t));
+	SET_VARSIZE(t, VARHDRSZ + key.length);
+	key.datum = PointerGetDatum(t);
+	key.data = VARDATA(t);
+	return key;
+}
+
+static KeyText
 key_from_varlena(Datum value)
 {
 	KeyText		key;
@@ -122,18 +135,16 @@ key_from_numeric(Datum value, KeyText *text)
 bool
 bj_key_text(Oid basetype, Datum value, KeyText *text)
 {
-	char		buf[MAXINT8LEN + 1];
-
 	switch (basetype)
 	{
 		case INT2OID:
-			*text = bj_key_from_string(buf, pg_ltoa(DatumGetInt16(value), buf));
+			*text = key_from_integer(DatumGetInt16(value));
 			return true;
 		case INT4OID:
-			*text = bj_key_from_string(buf, pg_ltoa(DatumGetInt32(value), buf));
+			*text = key_from_integer(DatumGetInt32(value));
 			return true;
 		case INT8OID:
-			*text = bj_key_from_string(buf, pg_lltoa(DatumGetInt64(value), buf));
+			*text = key_from_integer(DatumGetInt64(value));
 			return true;
 		case NUMERICOID:
 			return key_from_numeric(value, text);

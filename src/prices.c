@@ -549,7 +549,9 @@ const AccountTerms *
 bj_prices_account(const char *account, int length)
 {
 	Catalogue  *c = catalogue;
-	AccountTerms *terms = strhash_get(c->accounts, account, length, 0);
+	/* often there is none that differs from the instance */
+	AccountTerms *terms = c->accounts->members == 0 ? NULL :
+		strhash_get(c->accounts, account, length, 0);
 	MemoryContext old;
 	uint64		seen;
 
@@ -665,10 +667,11 @@ bj_prices_find(const AccountTerms *terms, const char *meter, int length,
 {
 	const CatalogPrice *other = NULL;
 	const CatalogPrice *rival = NULL;
-	const CatalogPrice *price;
+	const CatalogPrice *price = NULL;
 
-	price = winner(terms->cards, terms->ncards, terms->currency, meter, length,
-				   at, &other, &rival);
+	if (terms->ncards > 0)
+		price = winner(terms->cards, terms->ncards, terms->currency, meter, length,
+					   at, &other, &rival);
 	if (price == NULL)
 		price = winner(catalogue->cards, catalogue->ncards, terms->currency,
 					   meter, length, at, &other, &rival);

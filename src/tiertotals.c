@@ -151,9 +151,15 @@ key_is(TierTotals *t, const TotalKey *key)
 }
 
 /*
+ * Pages with more room than this are not pruned.  The fillfactor of the table
+ * would have them pruned at every visit; some versions more in a chain cost
+ * less than that.
+ */
+#define ROOM_ENOUGH (BLCKSZ / 4 * 3)
+
+/*
  * The version now valid of the row whose chain begins at root, copied; NULL if
- * there is none.  Prunes the page as an index scan would: once in a
- * transaction and key is enough to keep it tidy.
+ * there is none.  Prunes the page as an index scan would.
  */
 static HeapTuple
 fetch_version(TierTotals *t, ItemPointerData root, Buffer *where)
@@ -162,7 +168,8 @@ fetch_version(TierTotals *t, ItemPointerData root, Buffer *where)
 	HeapTupleData tuple;
 	HeapTuple	copy = NULL;
 
-	heap_page_prune_opt(t->rel, buffer);
+	if (PageGetHeapFreeSpace(BufferGetPage(buffer)) < ROOM_ENOUGH)
+		heap_page_prune_opt(t->rel, buffer);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	if (heap_hot_search_buffer(&root, t->rel, buffer, SnapshotSelf, &tuple, NULL, true))
 		copy = heap_copytuple(&tuple);

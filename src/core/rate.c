@@ -483,7 +483,9 @@ at_tiers(const Price *price, Position at, Decimal *amount)
 
 		if (bj_decimal_subtract(upper, lower, &part) != BJ_OK ||
 			bj_decimal_multiply(part, terms.unit_amount, &part) != BJ_OK ||
-			bj_decimal_add(sum, part, &sum) != BJ_OK ||
+			bj_decimal_add(sum, part, &sum) != BJ_OK)
+			return false;
+		if ((terms.flat_amount.coefficient != 0 || terms.flat_amount.scale > sum.scale) &&
 			bj_decimal_add(sum, terms.flat_amount, &sum) != BJ_OK)
 			return false;
 		lower = upper;

@@ -88,8 +88,8 @@ COMMENT ON COLUMN billadj.charge.term_id IS 'the term it is for; NULL for usage'
 COMMENT ON COLUMN billadj.charge.plan_price_id IS 'the price of the plan that was applied; NULL for usage';
 COMMENT ON COLUMN billadj.charge.covers IS 'from when to when it is charged for; NULL for usage';
 
--- fillfactor 10: small rows that change at every commit; dense pages of them
--- are pruned at each visit.  What is fixed comes first, since an update looks
+-- fillfactor 10: small rows that change at every commit, and pruning a dense
+-- page of them looks at all.  What is fixed comes first, since an update looks
 -- at every column of the key, and what changes last, since it logs no more.
 CREATE TABLE billadj.tier_total (
     period_start timestamptz NOT NULL,
