@@ -1,1 +1,231 @@
 -- 011_anomaly.sql: detectors, baselines, anomalies and verdicts
+
+-- No row is needed: without one the library's own defaults hold, with action
+-- flag.  A row changes what it names; of several that match, the one that
+-- names the account, then the meter, then the rule, decides.
+CREATE TABLE billadj.detector (
+    detector_id bigint      GENERATED ALWAYS AS IDENTITY,
+    rule        text        COLLATE "C",
+    meter       text        COLLATE "C",
+    account     text        COLLATE "C",
+    parameters  jsonb       NOT NULL DEFAULT '{}',
+    action      text        NOT NULL DEFAULT 'flag',
+    threshold   double precision,
+    min_money   numeric,
+    budget      integer,
+    active      boolean     NOT NULL DEFAULT true,
+    note        text,
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    created_by  text        NOT NULL DEFAULT session_user,
+    CONSTRAINT detector_pkey PRIMARY KEY (detector_id),
+    CONSTRAINT detector_rule_check CHECK (rule IN ('spike', 'drop', 'shift_up', 'shift_down', 'outage', 'unit', 'double', 'leak',
+        'pattern', 'zone', 'stuck', 'first_row', 'gap', 'price', 'duplicate', 'near_duplicate', 'late', 'future', 'too_old',
+        'negative', 'invalid', 'reset', 'wrap')),
+    CONSTRAINT detector_action_check CHECK (action IN ('flag', 'hold', 'reject', 'propose')),
+    CONSTRAINT detector_parameters_check CHECK (jsonb_typeof(parameters) = 'object'),
+    CONSTRAINT detector_threshold_check CHECK (threshold >= 0.5 AND threshold < 1),
+    CONSTRAINT detector_min_money_check CHECK (min_money >= 0 AND min_money < 'Infinity'),
+    CONSTRAINT detector_budget_check CHECK (budget >= 0)
+);
+COMMENT ON TABLE billadj.detector IS 'what is done about anomalies where the defaults do not do: scope, parameters, action, minimum money, budget';
+COMMENT ON COLUMN billadj.detector.detector_id IS 'its number';
+COMMENT ON COLUMN billadj.detector.rule IS 'the rule it is about; NULL: every rule';
+COMMENT ON COLUMN billadj.detector.meter IS 'the meter it is about; NULL: every meter';
+COMMENT ON COLUMN billadj.detector.account IS 'the account it is about; NULL: every account';
+COMMENT ON COLUMN billadj.detector.parameters IS 'parameters that differ from the defaults, see the section Anomaly detection of doc/billadj.md';
+COMMENT ON COLUMN billadj.detector.action IS 'flag: note it; hold: charged but not billable; propose: a proposal to cancel the charge; reject: the statement fails';
+COMMENT ON COLUMN billadj.detector.threshold IS 'score from which an incident opens; NULL: the default';
+COMMENT ON COLUMN billadj.detector.min_money IS 'money at risk below which nothing is done beyond a row in billadj.anomaly; NULL: 1';
+COMMENT ON COLUMN billadj.detector.budget IS 'notifications of an account and month; further ones only for more money than the least of them; NULL: 10';
+COMMENT ON COLUMN billadj.detector.active IS 'false: its rule says nothing in its scope';
+COMMENT ON COLUMN billadj.detector.note IS 'why it is there';
+COMMENT ON COLUMN billadj.detector.created_at IS 'when it was made';
+COMMENT ON COLUMN billadj.detector.created_by IS 'the login that made it';
+
+-- What is fixed comes first: an update looks at every column of the key, and
+-- logs no more than what lies between the first and the last change.
+-- fillfactor 45: room for a new version of each row on its page.
+CREATE TABLE billadj.baseline (
+    account text  COLLATE "C" NOT NULL,
+    meter   text  COLLATE "C" NOT NULL,
+    problem text,
+    state   bytea NOT NULL,
+    CONSTRAINT baseline_pkey PRIMARY KEY (account, meter)
+) WITH (fillfactor = 45);
+ALTER TABLE billadj.baseline ALTER account SET STORAGE PLAIN, ALTER meter SET STORAGE PLAIN, ALTER problem SET STORAGE PLAIN,
+    ALTER state SET STORAGE PLAIN;
+COMMENT ON TABLE billadj.baseline IS 'what is usual for each account and meter; written at commit by the library only';
+COMMENT ON COLUMN billadj.baseline.account IS 'who is billed';
+COMMENT ON COLUMN billadj.baseline.meter IS 'what was counted';
+COMMENT ON COLUMN billadj.baseline.problem IS 'why it was begun anew at some time; NULL: it never was';
+COMMENT ON COLUMN billadj.baseline.state IS 'the state of the stream, as the library writes it: versioned and checksummed, the same bytes for the same rows';
+
+CREATE SEQUENCE billadj.anomaly_id_seq AS bigint;
+COMMENT ON SEQUENCE billadj.anomaly_id_seq IS 'numbers of anomalies';
+
+CREATE TABLE billadj.anomaly (
+    account          text             COLLATE "C" NOT NULL,
+    anomaly_id       bigint           NOT NULL,
+    meter            text             COLLATE "C" NOT NULL,
+    occurred_at      timestamptz      NOT NULL,
+    rule             text             COLLATE "C" NOT NULL,
+    family           text             NOT NULL,
+    score            double precision NOT NULL,
+    expected         double precision,
+    lower_bound      double precision,
+    upper_bound      double precision,
+    observed         double precision,
+    ratio            double precision,
+    unit_factor      double precision,
+    lag_hours        integer,
+    since            timestamptz,
+    longest          double precision,
+    detail           jsonb,
+    detector_id      bigint,
+    action           text             NOT NULL,
+    charge_id        bigint,
+    period_start     timestamptz,
+    currency         text,
+    excess           numeric          NOT NULL DEFAULT 0,
+    money_at_risk    numeric          NOT NULL DEFAULT 0,
+    money_projected  numeric,
+    row_count        bigint           NOT NULL DEFAULT 1,
+    last_at          timestamptz      NOT NULL,
+    peak_score       double precision NOT NULL,
+    money_notified   numeric,
+    notified_at      timestamptz,
+    state            text             NOT NULL DEFAULT 'open',
+    closed_at        timestamptz,
+    trusted          bytea,
+    created_at       timestamptz      NOT NULL DEFAULT clock_timestamp(),
+    created_by       text             NOT NULL DEFAULT session_user,
+    CONSTRAINT anomaly_pkey PRIMARY KEY (account, anomaly_id),
+    CONSTRAINT anomaly_family_check CHECK (family IN ('level', 'cadence', 'price', 'row', 'account')),
+    CONSTRAINT anomaly_state_check CHECK (state IN ('open', 'passed', 'new_normal', 'judged')),
+    CONSTRAINT anomaly_closed_check CHECK ((state = 'open') = (closed_at IS NULL)),
+    CONSTRAINT anomaly_action_check CHECK (action IN ('flag', 'hold', 'reject', 'propose'))
+);
+ALTER TABLE billadj.anomaly ALTER trusted SET STORAGE PLAIN;
+CREATE INDEX anomaly_open_idx ON billadj.anomaly (account, meter) WHERE closed_at IS NULL;
+COMMENT ON TABLE billadj.anomaly IS 'incidents: one row is one incident, however many usage rows it has';
+COMMENT ON COLUMN billadj.anomaly.account IS 'who is billed';
+COMMENT ON COLUMN billadj.anomaly.anomaly_id IS 'its number, unique in the instance';
+COMMENT ON COLUMN billadj.anomaly.meter IS 'what was counted';
+COMMENT ON COLUMN billadj.anomaly.occurred_at IS 'when the usage happened that opened it';
+COMMENT ON COLUMN billadj.anomaly.rule IS 'what is unusual: spike, drop, shift_up, gap, duplicate …';
+COMMENT ON COLUMN billadj.anomaly.family IS 'level, cadence, price, row or account; a stream has one open incident of each of the first three';
+COMMENT ON COLUMN billadj.anomaly.score IS 'how unusual the row was that opened it, 0.5 to 1';
+COMMENT ON COLUMN billadj.anomaly.expected IS 'what was expected of the row or of its bucket';
+COMMENT ON COLUMN billadj.anomaly.lower_bound IS 'lower end of the range that 99 of 100 usual ones are in';
+COMMENT ON COLUMN billadj.anomaly.upper_bound IS 'upper end of that range';
+COMMENT ON COLUMN billadj.anomaly.observed IS 'what was observed; a bucket''s sum where the stream is judged by buckets';
+COMMENT ON COLUMN billadj.anomaly.ratio IS 'observed over expected; NULL: unknown';
+COMMENT ON COLUMN billadj.anomaly.unit_factor IS 'factor of a wrong unit (1000, 3600 …); NULL: none';
+COMMENT ON COLUMN billadj.anomaly.lag_hours IS 'hours that the usual day is late, where a time zone was changed';
+COMMENT ON COLUMN billadj.anomaly.since IS 'when what is judged began: the bucket, the run, the gap';
+COMMENT ON COLUMN billadj.anomaly.longest IS 'stuck: the longest run before; gap: the usual spacing in seconds';
+COMMENT ON COLUMN billadj.anomaly.detail IS 'what else is known of it';
+COMMENT ON COLUMN billadj.anomaly.detector_id IS 'the detector whose settings applied; NULL: the defaults';
+COMMENT ON COLUMN billadj.anomaly.action IS 'what the detector asks for: flag, hold, reject or propose';
+COMMENT ON COLUMN billadj.anomaly.charge_id IS 'charge of the row that opened it; NULL: no row did';
+COMMENT ON COLUMN billadj.anomaly.period_start IS 'beginning of that charge''s period';
+COMMENT ON COLUMN billadj.anomaly.currency IS 'ISO 4217 code of the money';
+COMMENT ON COLUMN billadj.anomaly.excess IS 'charges of its rows less what the expected usage would have been charged; negative: too little';
+COMMENT ON COLUMN billadj.anomaly.money_at_risk IS 'the excess without its sign';
+COMMENT ON COLUMN billadj.anomaly.money_projected IS 'what it comes to at the end of the period if it goes on; NULL: it is no matter of duration';
+COMMENT ON COLUMN billadj.anomaly.row_count IS 'usage rows, or buckets, that belong to it';
+COMMENT ON COLUMN billadj.anomaly.last_at IS 'when the last of them happened';
+COMMENT ON COLUMN billadj.anomaly.peak_score IS 'the highest score of them';
+COMMENT ON COLUMN billadj.anomaly.money_notified IS 'money at risk when it was last notified';
+COMMENT ON COLUMN billadj.anomaly.notified_at IS 'when it was last notified; NULL: too little money, or beyond the budget';
+COMMENT ON COLUMN billadj.anomaly.state IS 'open; passed: usual again; new_normal: it stayed and is usual now; judged: by a person';
+COMMENT ON COLUMN billadj.anomaly.closed_at IS 'when it was closed; NULL: it is open';
+COMMENT ON COLUMN billadj.anomaly.trusted IS 'what was usual before it, while it is open: it is not learned as usual';
+COMMENT ON COLUMN billadj.anomaly.created_at IS 'when it was found';
+COMMENT ON COLUMN billadj.anomaly.created_by IS 'the login whose statement it was found in';
+
+CREATE TABLE billadj.verdict (
+    account    text        COLLATE "C" NOT NULL,
+    verdict_id bigint      GENERATED ALWAYS AS IDENTITY,
+    anomaly_id bigint      NOT NULL,
+    verdict    text        NOT NULL,
+    note       text,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    created_by text        NOT NULL DEFAULT session_user,
+    CONSTRAINT verdict_pkey PRIMARY KEY (account, verdict_id),
+    CONSTRAINT verdict_anomaly_fkey FOREIGN KEY (account, anomaly_id) REFERENCES billadj.anomaly (account, anomaly_id),
+    CONSTRAINT verdict_verdict_check CHECK (verdict IN ('expected', 'error', 'fraud', 'unsure'))
+);
+CREATE INDEX verdict_anomaly_idx ON billadj.verdict (account, anomaly_id);
+COMMENT ON TABLE billadj.verdict IS 'what people said of anomalies; the latest counts, none is changed';
+COMMENT ON COLUMN billadj.verdict.account IS 'who is billed';
+COMMENT ON COLUMN billadj.verdict.verdict_id IS 'its number, ascending';
+COMMENT ON COLUMN billadj.verdict.anomaly_id IS 'the anomaly';
+COMMENT ON COLUMN billadj.verdict.verdict IS 'expected, error, fraud or unsure';
+COMMENT ON COLUMN billadj.verdict.note IS 'why';
+COMMENT ON COLUMN billadj.verdict.created_at IS 'when';
+COMMENT ON COLUMN billadj.verdict.created_by IS 'the login that said it';
+
+CREATE TABLE billadj.peer_group (
+    meter        text             COLLATE "C" NOT NULL,
+    peer_group   text             COLLATE "C" NOT NULL,
+    accounts     integer          NOT NULL,
+    level        double precision NOT NULL,
+    spread       double precision NOT NULL,
+    largest      double precision NOT NULL,
+    zero_share   double precision NOT NULL,
+    day_shape    double precision[] NOT NULL,
+    refreshed_at timestamptz      NOT NULL DEFAULT clock_timestamp(),
+    created_at   timestamptz      NOT NULL DEFAULT clock_timestamp(),
+    created_by   text             NOT NULL DEFAULT session_user,
+    CONSTRAINT peer_group_pkey PRIMARY KEY (meter, peer_group),
+    CONSTRAINT peer_group_shape_check CHECK (cardinality(day_shape) = 24)
+);
+COMMENT ON TABLE billadj.peer_group IS 'what comparable accounts use of a meter; what a young account is compared with';
+COMMENT ON COLUMN billadj.peer_group.meter IS 'what is counted';
+COMMENT ON COLUMN billadj.peer_group.peer_group IS 'the group of billadj.account.peer_group; empty: all accounts of the meter';
+COMMENT ON COLUMN billadj.peer_group.accounts IS 'accounts it was made from';
+COMMENT ON COLUMN billadj.peer_group.level IS 'mean of log2 of their usual values';
+COMMENT ON COLUMN billadj.peer_group.spread IS 'standard deviation of it';
+COMMENT ON COLUMN billadj.peer_group.largest IS 'log2 of the value that 99.9 % of their rows stay below';
+COMMENT ON COLUMN billadj.peer_group.zero_share IS 'share of rows that are zero';
+COMMENT ON COLUMN billadj.peer_group.day_shape IS 'usual value of each hour of the day over the average';
+COMMENT ON COLUMN billadj.peer_group.refreshed_at IS 'when it was computed';
+COMMENT ON COLUMN billadj.peer_group.created_at IS 'when it was first computed';
+COMMENT ON COLUMN billadj.peer_group.created_by IS 'the login that did';
+
+CREATE VIEW billadj.open_anomaly WITH (security_invoker = true) AS
+SELECT a.account, a.anomaly_id, a.meter, a.rule, a.family, a.occurred_at, a.last_at, a.row_count, a.score, a.peak_score, a.observed, a.expected,
+       a.lower_bound, a.upper_bound, a.money_at_risk, a.money_projected, a.currency, a.action, a.charge_id, a.notified_at,
+       EXISTS (SELECT FROM billadj.hold h WHERE h.account = a.account AND h.anomaly_id = a.anomaly_id AND h.ended_at IS NULL) AS held
+  FROM billadj.anomaly a
+ WHERE a.closed_at IS NULL
+ ORDER BY a.money_at_risk DESC, a.peak_score DESC, a.account, a.anomaly_id;
+COMMENT ON VIEW billadj.open_anomaly IS 'open incidents, the most money at risk first';
+COMMENT ON COLUMN billadj.open_anomaly.account IS 'who is billed';
+COMMENT ON COLUMN billadj.open_anomaly.anomaly_id IS 'its number';
+COMMENT ON COLUMN billadj.open_anomaly.meter IS 'what was counted';
+COMMENT ON COLUMN billadj.open_anomaly.rule IS 'what is unusual';
+COMMENT ON COLUMN billadj.open_anomaly.family IS 'level, cadence, price, row or account';
+COMMENT ON COLUMN billadj.open_anomaly.occurred_at IS 'when the usage happened that opened it';
+COMMENT ON COLUMN billadj.open_anomaly.last_at IS 'when the last of its usage happened';
+COMMENT ON COLUMN billadj.open_anomaly.row_count IS 'usage rows, or buckets, that belong to it';
+COMMENT ON COLUMN billadj.open_anomaly.score IS 'how unusual the first was';
+COMMENT ON COLUMN billadj.open_anomaly.peak_score IS 'the highest score of them';
+COMMENT ON COLUMN billadj.open_anomaly.observed IS 'what was observed';
+COMMENT ON COLUMN billadj.open_anomaly.expected IS 'what was expected';
+COMMENT ON COLUMN billadj.open_anomaly.lower_bound IS 'lower end of the usual range';
+COMMENT ON COLUMN billadj.open_anomaly.upper_bound IS 'upper end of the usual range';
+COMMENT ON COLUMN billadj.open_anomaly.money_at_risk IS 'charges less what the expected usage would have been charged, without sign';
+COMMENT ON COLUMN billadj.open_anomaly.money_projected IS 'what it comes to at the end of the period if it goes on';
+COMMENT ON COLUMN billadj.open_anomaly.currency IS 'ISO 4217 code of the money';
+COMMENT ON COLUMN billadj.open_anomaly.action IS 'what the detector asks for';
+COMMENT ON COLUMN billadj.open_anomaly.charge_id IS 'charge of the row that opened it';
+COMMENT ON COLUMN billadj.open_anomaly.notified_at IS 'when it was last notified; NULL: it was not';
+COMMENT ON COLUMN billadj.open_anomaly.held IS 'whether a charge is held because of it';
+
+GRANT SELECT ON billadj.detector, billadj.baseline, billadj.anomaly, billadj.verdict, billadj.peer_group, billadj.open_anomaly
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+GRANT INSERT (rule, meter, account, parameters, action, threshold, min_money, budget, active, note),
+      UPDATE (parameters, action, threshold, min_money, budget, active, note) ON billadj.detector TO billadj_admin;
+GRANT INSERT (account, anomaly_id, verdict, note) ON billadj.verdict TO billadj_operator, billadj_approver, billadj_admin;
