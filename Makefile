@@ -25,8 +25,8 @@ DATA = $(wildcard src/sql/update/billadj--*--*.sql)
 
 REGRESS = install policy numeric money rate aggregate prorate explain anomaly catalogue attach usage totals parked correct backfill \
           partitions shadow monitor \
-          override \
           subscription \
+          override \
           uninstall
 REGRESS_OPTS = --load-extension=btree_gist
 # fixture makes what the others build on, so it runs first.

@@ -9,6 +9,7 @@
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "actor.h"
@@ -19,6 +20,7 @@
 #include "decide.h"
 #include "effects.h"
 #include "errors.h"
+#include "numericcodec.h"
 #include "overridelog.h"
 #include "ownerspi.h"
 #include "privatetext.h"
@@ -388,4 +390,49 @@ billadj_record_denial(PG_FUNCTION_ARGS)
 	(void) close_if_due(request_id);
 	bj_owner_end(&scope);
 	PG_RETURN_VOID();
+}
+
+/* billadj.send_message(account text, topic text, payload jsonb) → void */
+PG_FUNCTION_INFO_V1(billadj_send_message);
+Datum
+billadj_send_message(PG_FUNCTION_ARGS)
+{
+	OwnerScope	scope;
+
+	bj_override_begin(&scope);
+	bj_outbox_add(text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)),
+				  JsonbToCString(NULL, &PG_GETARG_JSONB_P(2)->root, 0));
+	bj_owner_end(&scope);
+	PG_RETURN_VOID();
+}
+
+/*
+ * billadj.add_proposal(account text, kind text, charge_id bigint, delta numeric,
+ * currency text, cause text, period_start timestamptz, target jsonb) → bigint
+ */
+PG_FUNCTION_INFO_V1(billadj_add_proposal);
+Datum
+billadj_add_proposal(PG_FUNCTION_ARGS)
+{
+	OwnerScope	scope;
+	Proposal	p = {0};
+	int64		proposal_id;
+
+	for (int i = 0; i < PG_NARGS(); i++)
+		if (PG_ARGISNULL(i) && i != 2 && i != 7)
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("a proposal needs all arguments but charge_id and target")));
+	p.account = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	p.kind = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	p.charge_id = PG_ARGISNULL(2) ? 0 : PG_GETARG_INT64(2);
+	bj_check(bj_numeric_read(PG_GETARG_DATUM(3), &p.delta));
+	p.currency = text_to_cstring(PG_GETARG_TEXT_PP(4));
+	p.cause = text_to_cstring(PG_GETARG_TEXT_PP(5));
+	p.period_start = PG_GETARG_TIMESTAMPTZ(6);
+	p.target = PG_ARGISNULL(7) ? NULL : JsonbToCString(NULL, &PG_GETARG_JSONB_P(7)->root, 0);
+	bj_override_begin(&scope);
+	proposal_id = bj_proposal_add(&p);
+	bj_owner_end(&scope);
+	PG_RETURN_INT64(proposal_id);
 }

@@ -380,6 +380,20 @@ AS 'MODULE_PATHNAME', 'billadj_hold_charge' LANGUAGE C STRICT;
 COMMENT ON FUNCTION billadj.hold_charge(text, bigint, text)
     IS 'keeps a charge off the bill until an override of kind release or cancel ends that; returns the number of the hold';
 
+-- What the library itself writes on behalf of people without any right here:
+-- called by its own functions only.
+CREATE FUNCTION billadj.send_message(account text, topic text, payload jsonb) RETURNS void
+AS 'MODULE_PATHNAME', 'billadj_send_message' LANGUAGE C STRICT;
+COMMENT ON FUNCTION billadj.send_message(text, text, jsonb) IS 'puts a message into the outbox; part of what changes subscriptions and detects anomalies';
+
+CREATE FUNCTION billadj.add_proposal(account text, kind text, charge_id bigint, delta numeric, currency text, cause text,
+                                     period_start timestamptz, target jsonb) RETURNS bigint
+AS 'MODULE_PATHNAME', 'billadj_add_proposal' LANGUAGE C;
+COMMENT ON FUNCTION billadj.add_proposal(text, text, bigint, numeric, text, text, timestamptz, jsonb)
+    IS 'writes a proposal, of which submit_proposals() makes a request; part of what changes subscriptions and detects anomalies';
+
+REVOKE ALL ON FUNCTION billadj.send_message(text, text, jsonb),
+    billadj.add_proposal(text, text, bigint, numeric, text, text, timestamptz, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION billadj.submit_override(text, text, text, bigint, numeric, numeric, text, text, bytea, jsonb),
     billadj.revise_override(bigint, numeric, numeric, text, text, bytea), billadj.withdraw_override(bigint), billadj.refuse_override(bigint),
     billadj.reverse_override(bigint, text, text, bytea), billadj.submit_proposals(integer),

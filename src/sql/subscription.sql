@@ -768,21 +768,6 @@ REVOKE ALL ON FUNCTION billadj.preview_change(bigint, jsonb, timestamptz) FROM P
 GRANT EXECUTE ON FUNCTION billadj.preview_change(bigint, jsonb, timestamptz)
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
 
--- An outbox row for what a customer must hear of.
-CREATE FUNCTION billadj.tell_customer(account text, topic text, payload jsonb) RETURNS void
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $function$
-BEGIN
-    IF to_regclass('billadj.outbox') IS NOT NULL THEN
-        INSERT INTO billadj.outbox (account, outbox_id, topic, payload)
-        VALUES (tell_customer.account, nextval('billadj.outbox_id_seq'), tell_customer.topic, tell_customer.payload);
-    END IF;
-END
-$function$;
-COMMENT ON FUNCTION billadj.tell_customer(text, text, jsonb) IS 'writes a row of billadj.outbox; part of what changes subscriptions';
-REVOKE ALL ON FUNCTION billadj.tell_customer(text, text, jsonb) FROM PUBLIC;
-
 -- Differences that exceed the policy: the timeline is as it is, the money waits.
 -- recurring_total keeps them, so that they are proposed once.
 CREATE FUNCTION billadj.propose_lines(subscription bigint, account text, change_id bigint, lines jsonb) RETURNS bigint
@@ -795,24 +780,19 @@ DECLARE
     line   record;
     number bigint := 0;
 BEGIN
-    IF to_regclass('billadj.proposal') IS NULL THEN
-        RAISE EXCEPTION 'the change exceeds the policy, and there is nobody to decide'
-            USING ERRCODE = 'UB012', DETAIL = 'Table billadj.proposal does not exist.', HINT = 'SELECT * FROM billadj.migrate();';
-    END IF;
     FOR line IN SELECT l.* FROM jsonb_to_recordset(lines) AS l(plan_price_id bigint, period_start timestamptz, quantity numeric, full_amount numeric,
                                                                amount numeric, currency text, cause text, line_covers tstzrange) LOOP
         INSERT INTO billadj.recurring_total AS t (account, subscription_id, period_start, plan_price_id, quantity, full_amount, amount, proposed, covers)
         VALUES (propose_lines.account, subscription, line.period_start, line.plan_price_id, line.quantity, line.full_amount, 0, line.amount, line.line_covers)
             ON CONFLICT (account, subscription_id, period_start, plan_price_id, quantity, full_amount)
             DO UPDATE SET proposed = t.proposed + excluded.proposed, covers = excluded.covers;
-        INSERT INTO billadj.proposal (account, proposal_id, kind, charge_id, delta, currency, cause, period_start, target)
-        VALUES (propose_lines.account, nextval('billadj.proposal_id_seq'), CASE WHEN line.amount < 0 THEN 'credit' ELSE 'debit' END,
-                (SELECT c.charge_id FROM billadj.charge c
-                  WHERE c.account = propose_lines.account AND c.subscription_id = subscription AND c.period_start = line.period_start
-                    AND c.plan_price_id = line.plan_price_id AND c.quantity = line.quantity AND c.amount > 0
-                  ORDER BY c.charge_id DESC LIMIT 1),
-                line.amount, line.currency, 'correction', line.period_start,
-                jsonb_build_object('subscription_id', subscription, 'change_id', propose_lines.change_id, 'plan_price_id', line.plan_price_id));
+        PERFORM billadj.add_proposal(propose_lines.account, CASE WHEN line.amount < 0 THEN 'credit' ELSE 'debit' END,
+            (SELECT c.charge_id FROM billadj.charge c
+              WHERE c.account = propose_lines.account AND c.subscription_id = subscription AND c.period_start = line.period_start
+                AND c.plan_price_id = line.plan_price_id AND c.quantity = line.quantity AND c.amount > 0
+              ORDER BY c.charge_id DESC LIMIT 1),
+            line.amount, line.currency, 'correction', line.period_start,
+            jsonb_build_object('subscription_id', subscription, 'change_id', propose_lines.change_id, 'plan_price_id', line.plan_price_id));
         number := number + 1;
     END LOOP;
     RETURN number;
@@ -945,13 +925,13 @@ BEGIN
         PERFORM billadj.post_differences(wanted.evaluate_at, wanted.since, wanted.posting_at, wanted.account, subscription);
     END IF;
     PERFORM billadj.follow_usage_prices(subscription, wanted.account, wanted.currency, wanted.effective_at);
-    IF change ->> 'settle' = 'refund' AND net < 0 AND to_regclass('billadj.proposal') IS NOT NULL AND NOT proposed THEN
+    IF change ->> 'settle' = 'refund' AND net < 0 AND NOT proposed THEN
         INSERT INTO billadj.proposal (account, proposal_id, kind, delta, currency, cause, period_start, target)
         VALUES (wanted.account, nextval('billadj.proposal_id_seq'), 'refund', net, wanted.currency, 'refund',
                 (SELECT min((e.value ->> 'posted_period_start')::timestamptz) FROM jsonb_array_elements(lines) AS e(value)),
                 jsonb_build_object('subscription_id', subscription, 'change_id', number));
     END IF;
-    PERFORM billadj.tell_customer(wanted.account, 'subscription.' || (change ->> 'kind'),
+    PERFORM billadj.send_message(wanted.account, 'subscription.' || (change ->> 'kind'),
                                   jsonb_build_object('subscription_id', subscription, 'change_id', number, 'change', change, 'effective_at', wanted.effective_at,
                                                      'amount', net, 'currency', wanted.currency, 'routed', CASE WHEN proposed THEN 'proposal' ELSE 'charge' END));
     RETURN QUERY
@@ -1153,22 +1133,19 @@ AS $function$
 DECLARE
     number bigint := 0;
 BEGIN
-    IF to_regclass('billadj.outbox') IS NOT NULL THEN
-        INSERT INTO billadj.outbox (account, outbox_id, topic, payload)
-        SELECT t.account, nextval('billadj.outbox_id_seq'), 'subscription.term_began',
-               jsonb_build_object('subscription_id', t.subscription_id, 'term_id', t.term_id, 'at', lower(t.valid), 'plan', t.plan, 'quantity', t.quantity, 'state', t.state)
-          FROM billadj.term t
-          JOIN billadj.subscription_change c ON c.account = t.account AND c.subscription_id = t.subscription_id AND c.change_id = t.change_id
-          JOIN billadj.subscription s ON s.account = t.account AND s.subscription_id = t.subscription_id
-         WHERE t.superseded_at IS NULL AND lower(t.valid) > tell_begun_terms.since AND lower(t.valid) <= tell_begun_terms.at
-           AND c.as_of < lower(t.valid) AND lower(t.valid) > s.starts_at
-           AND (tell_begun_terms.account IS NULL OR t.account = tell_begun_terms.account)
-           AND (tell_begun_terms.subscription IS NULL OR t.subscription_id = tell_begun_terms.subscription)
-           AND NOT EXISTS (SELECT FROM billadj.outbox o
-                            WHERE o.account = t.account AND o.topic = 'subscription.term_began' AND (o.payload ->> 'term_id')::bigint = t.term_id)
-         ORDER BY t.account, t.term_id;
-        GET DIAGNOSTICS number = ROW_COUNT;
-    END IF;
+    PERFORM billadj.send_message(t.account, 'subscription.term_began',
+               jsonb_build_object('subscription_id', t.subscription_id, 'term_id', t.term_id, 'at', lower(t.valid), 'plan', t.plan, 'quantity', t.quantity, 'state', t.state))
+      FROM billadj.term t
+      JOIN billadj.subscription_change c ON c.account = t.account AND c.subscription_id = t.subscription_id AND c.change_id = t.change_id
+      JOIN billadj.subscription s ON s.account = t.account AND s.subscription_id = t.subscription_id
+     WHERE t.superseded_at IS NULL AND lower(t.valid) > tell_begun_terms.since AND lower(t.valid) <= tell_begun_terms.at
+       AND c.as_of < lower(t.valid) AND lower(t.valid) > s.starts_at
+       AND (tell_begun_terms.account IS NULL OR t.account = tell_begun_terms.account)
+       AND (tell_begun_terms.subscription IS NULL OR t.subscription_id = tell_begun_terms.subscription)
+       AND NOT EXISTS (SELECT FROM billadj.outbox o
+                WHERE o.account = t.account AND o.topic = 'subscription.term_began' AND (o.payload ->> 'term_id')::bigint = t.term_id)
+     ORDER BY t.account, t.term_id;
+    GET DIAGNOSTICS number = ROW_COUNT;
     RETURN number;
 END
 $function$;
@@ -1300,7 +1277,7 @@ BEGIN
                                 created_at, created_by, subscription_id)
     VALUES (wanted.account, nextval('billadj.charge_id_seq'), period, period, reached_at, 1, wanted.amount, wanted.currency, 'milestone', 0,
             jsonb_build_object('milestone_id', milestone, 'description', wanted.description), clock_timestamp(), session_user, wanted.subscription_id);
-    PERFORM billadj.tell_customer(wanted.account, 'subscription.milestone',
+    PERFORM billadj.send_message(wanted.account, 'subscription.milestone',
                                   jsonb_build_object('subscription_id', wanted.subscription_id, 'milestone_id', milestone, 'amount', wanted.amount, 'currency', wanted.currency));
     RETURN wanted.amount;
 END
