@@ -263,6 +263,71 @@ COMMENT ON FUNCTION billadj.verify_rows() IS 'part of verify_audit(): rows of re
 REVOKE ALL ON FUNCTION billadj.verify_rows() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.verify_rows() TO billadj_auditor;
 
+-- Overrides write entries of their own: what these say of requests, decisions
+-- and effects must be what the tables say.
+CREATE FUNCTION billadj.verify_overrides()
+RETURNS TABLE (chain integer, seq bigint, audit_id bigint, ok boolean, problem text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    RETURN QUERY
+    WITH stored(kind, object, facts) AS (
+        SELECT 'decide', 'override_decision/' || d.decision_id,
+               jsonb_build_array(d.request_id, d.revision, d.step, d.decision, d.principal_id, d.decided_by, encode(d.seen_hash, 'hex'))
+          FROM ONLY billadj.override_decision d
+        UNION ALL
+        SELECT 'apply', 'adjustment/' || a.adjustment_id,
+               jsonb_build_array(a.request_id, a.account, a.charge_id, a.delta, a.currency, a.cause, a.affects)
+          FROM ONLY billadj.adjustment a
+        UNION ALL
+        SELECT 'request', 'override_request/' || r.request_id,
+               jsonb_build_array(r.account, r.kind, r.charge_id, r.reason_code, r.requested_by, r.state, r.revision, encode(r.content_hash, 'hex'))
+          FROM ONLY billadj.override_request r
+    ), entry AS (
+        SELECT DISTINCT ON (e.object) e.object, e.chain, e.audit_id, e.payload::jsonb AS p, split_part(e.object, '/', 1) AS of
+          FROM ONLY billadj.audit_entry e
+         WHERE e.object >= 'adjustment/' AND e.object < 'adjustment0' AND e.event = 'apply'
+            OR e.object >= 'override_decision/' AND e.object < 'override_decision0' AND e.event = 'decide'
+            OR e.object >= 'override_request/' AND e.object < 'override_request0' AND e.event <> 'comment'
+         ORDER BY e.object, e.audit_id DESC
+    ), recorded(object, chain, audit_id, facts) AS (
+        SELECT e.object, e.chain, e.audit_id,
+               CASE e.of
+                   WHEN 'override_decision'
+                   THEN jsonb_build_array(e.p->'request_id', e.p->'revision', e.p->'step', e.p->'decision', e.p->'principal_id',
+                                          e.p->'decided_by', e.p->'seen_hash')
+                   WHEN 'adjustment'
+                   THEN jsonb_build_array(e.p->'request_id', e.p->'account', e.p->'charge_id', (e.p->>'delta')::numeric,
+                                          e.p->'currency', e.p->'cause', e.p->'affects')
+                   ELSE jsonb_build_array(e.p->'account', e.p->'kind', e.p->'charge_id', e.p->'reason_code', e.p->'requested_by',
+                                          e.p->'state', e.p->'revision', e.p->'content_hash') END
+          FROM entry e
+    ), fault AS (
+        SELECT r.chain, r.audit_id, coalesce(s.object, r.object) AS object,
+               CASE WHEN r.object IS NOT NULL AND s.object IS NOT NULL
+                    THEN format('row_mismatch: %s is not what entry %s says', s.object, r.audit_id)
+                    WHEN r.object IS NOT NULL THEN format('missing_row: %s is gone, and no entry says so', r.object)
+                    WHEN s.kind = 'apply' THEN format('orphan_effect: %s is in no entry', s.object)
+                    ELSE format('missing_event: %s is in no entry', s.object) END AS problem
+          FROM stored s FULL JOIN recorded r ON r.object = s.object
+         WHERE s.facts IS DISTINCT FROM r.facts
+    )
+    SELECT DISTINCT ON (split_part(f.object, '/', 1)) f.chain, NULL::bigint, f.audit_id, false, f.problem
+      FROM fault f
+     ORDER BY split_part(f.object, '/', 1), f.audit_id NULLS LAST, f.object;
+    -- an effect whose decisions were taken away
+    RETURN QUERY
+    SELECT NULL::integer, NULL::bigint, NULL::bigint, false, format('orphan_effect: %s names a request that is not there', min('adjustment/' || a.adjustment_id))
+      FROM ONLY billadj.adjustment a
+     WHERE NOT EXISTS (SELECT FROM ONLY billadj.override_request r WHERE r.request_id = a.request_id)
+    HAVING count(*) > 0;
+END
+$function$;
+COMMENT ON FUNCTION billadj.verify_overrides() IS 'part of verify_audit(): requests, decisions and adjustments against their entries';
+REVOKE ALL ON FUNCTION billadj.verify_overrides() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.verify_overrides() TO billadj_auditor;
+
 CREATE FUNCTION billadj.verify_audit(digest jsonb DEFAULT NULL)
 RETURNS TABLE (chain integer, seq bigint, audit_id bigint, ok boolean, problem text)
 LANGUAGE plpgsql STABLE
@@ -288,8 +353,165 @@ BEGIN
               FROM jsonb_array_elements(wanted->'heads') h) d,
            billadj.verify_chains(d.chains, d.seqs, d.hashes) v;
     RETURN QUERY SELECT v.* FROM billadj.verify_rows() v;
+    RETURN QUERY SELECT v.* FROM billadj.verify_overrides() v;
 END
 $function$;
 COMMENT ON FUNCTION billadj.verify_audit(jsonb) IS 'checks the whole audit log, against a digest that was kept outside if one is given; one row a chain, or its first fault';
 REVOKE ALL ON FUNCTION billadj.verify_audit(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.verify_audit(jsonb) TO billadj_auditor;
+
+-- ---- one entry, for somebody who has nothing but the digest ----
+
+CREATE FUNCTION billadj.prove(audit_id bigint, digest jsonb DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+DECLARE
+    wanted bigint := $1;
+    kept   jsonb := $2;
+    entry  record;
+    block  record;
+    leaves bytea[];
+    place  integer;
+    head   bigint;
+BEGIN
+    SELECT * INTO entry FROM ONLY billadj.audit_entry e WHERE e.audit_id = wanted;
+    SELECT * INTO block FROM ONLY billadj.audit_block b WHERE b.chain = entry.chain AND b.block_id = entry.block_id;
+    IF block.seq IS NULL THEN
+        RAISE EXCEPTION 'audit entry % does not exist, or is not sealed yet', wanted
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Entries are sealed when their transaction commits.';
+    END IF;
+    -- The oldest digest outside that covers it needs the fewest links.
+    IF kept IS NULL THEN
+        SELECT a.digest INTO kept FROM ONLY billadj.audit_anchor a, jsonb_array_elements(a.digest->'heads') h
+         WHERE (h.value->>'chain')::integer = block.chain AND (h.value->>'seq')::bigint >= block.seq
+         ORDER BY a.anchor_id LIMIT 1;
+        kept := coalesce(kept, billadj.digest());
+    END IF;
+    PERFORM billadj.require_digest(kept);
+    SELECT (h.value->>'seq')::bigint INTO head FROM jsonb_array_elements(kept->'heads') h
+     WHERE (h.value->>'chain')::integer = block.chain;
+    IF head IS NULL OR head < block.seq THEN
+        RAISE EXCEPTION 'the digest is older than audit entry %', wanted
+            USING ERRCODE = 'UB330',
+                  DETAIL = format('Block %s of chain %s seals it, the digest ends at %s.', block.seq, block.chain, coalesce(head, 0)),
+                  HINT = 'Give a later digest, or none.';
+    END IF;
+    SELECT array_agg(e.leaf ORDER BY e.audit_id), count(*) FILTER (WHERE e.audit_id <= wanted)
+      INTO leaves, place
+      FROM ONLY billadj.audit_entry e WHERE e.chain = block.chain AND e.block_id = block.block_id;
+    RETURN jsonb_build_object(
+        'format', 'billadj-proof-v1',
+        'entry', jsonb_build_object('audit_id', entry.audit_id, 'chain', entry.chain, 'block_id', entry.block_id,
+                                    'at', billadj.audit_time(entry.at), 'actor', entry.actor, 'role_name', entry.role_name,
+                                    'event', entry.event, 'object', entry.object, 'account', entry.account, 'payload', entry.payload),
+        'path', (SELECT coalesce(jsonb_agg(jsonb_build_object('side', CASE get_byte(p.step, 0) WHEN 0 THEN 'left' ELSE 'right' END,
+                                                              'hash', encode(substr(p.step, 2), 'hex')) ORDER BY p.ordinality), '[]')
+                   FROM unnest(billadj.merkle_path(leaves, place)) WITH ORDINALITY AS p(step, ordinality)),
+        'blocks', (SELECT jsonb_agg(jsonb_build_object('seq', b.seq, 'block_id', b.block_id, 'entries', b.entries,
+                                                       'root', encode(b.root, 'hex'), 'prev', encode(b.prev, 'hex'),
+                                                       'at', billadj.audit_time(b.at)) ORDER BY b.seq)
+                     FROM ONLY billadj.audit_block b WHERE b.chain = block.chain AND b.seq BETWEEN block.seq AND head),
+        'digest', kept);
+END
+$function$;
+COMMENT ON FUNCTION billadj.prove(bigint, jsonb) IS 'all that is needed to check one entry against a digest without the database: check_proof.pl does; by default the oldest acknowledged digest that covers it';
+REVOKE ALL ON FUNCTION billadj.prove(bigint, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.prove(bigint, jsonb) TO billadj_auditor;
+
+-- ---- history ----
+
+-- What belongs to a charge or a request is told with it.
+CREATE FUNCTION billadj.history_objects(object text) RETURNS text[]
+LANGUAGE plpgsql STABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    id bigint := substring(history_objects.object FROM '^(?:charge|override_request)/(\d{1,18})$')::bigint;
+BEGIN
+    RETURN history_objects.object || ARRAY(
+        WITH request AS (
+            SELECT r.request_id FROM billadj.override_request r
+             WHERE CASE WHEN history_objects.object LIKE 'charge/%' THEN r.charge_id ELSE r.request_id END = id
+        )
+        SELECT 'override_request/' || q.request_id FROM request q WHERE history_objects.object LIKE 'charge/%'
+        UNION ALL
+        SELECT 'override_decision/' || d.decision_id FROM request q JOIN billadj.override_decision d ON d.request_id = q.request_id
+        UNION ALL
+        SELECT 'adjustment/' || a.adjustment_id FROM request q JOIN billadj.adjustment a ON a.request_id = q.request_id);
+END
+$function$;
+COMMENT ON FUNCTION billadj.history_objects(text) IS 'part of history(): the object, and for a charge or a request what was decided about it';
+REVOKE ALL ON FUNCTION billadj.history_objects(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.history_objects(text) TO billadj_auditor;
+
+CREATE FUNCTION billadj.history(object text)
+RETURNS TABLE (audit_id bigint, at timestamptz, actor text, role_name text, event text, subject text, before jsonb, after jsonb)
+LANGUAGE plpgsql STABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+DECLARE
+    wanted text := $1;
+BEGIN
+    -- A charge is in no entry; it says itself who wrote it, and when.
+    RETURN QUERY
+    SELECT NULL::bigint, c.created_at, c.created_by, NULL::text, 'created', wanted, NULL::jsonb, to_jsonb(c)
+      FROM billadj.charge c
+     WHERE c.charge_id = substring(wanted FROM '^charge/(\d{1,18})$')::bigint;
+    RETURN QUERY
+    WITH entry AS (
+        SELECT e.*, CASE WHEN e.event NOT IN ('delete', 'erase', 'comment') THEN e.payload::jsonb END AS row_after,
+               row_number() OVER (PARTITION BY e.object ORDER BY e.audit_id) AS place
+          FROM ONLY billadj.audit_entry e
+         WHERE e.object = ANY (billadj.history_objects(wanted))
+    ), told AS (
+        -- older than the log: what the row itself kept of its beginning
+        SELECT NULL::bigint AS audit_id, coalesce(e.row_after->>'created_at', e.row_after->>'applied_at')::timestamptz AS at,
+               coalesce(e.row_after->>'created_by', e.row_after->>'applied_by') AS actor, NULL::text AS role_name,
+               'created'::text AS event, e.object, NULL::jsonb AS before, NULL::jsonb AS after
+          FROM entry e
+         WHERE e.place = 1 AND e.event IN ('adopt', 'install')
+        UNION ALL
+        SELECT e.audit_id, e.at, e.actor, e.role_name, e.event, e.object,
+               lag(e.row_after) OVER (PARTITION BY e.object ORDER BY e.audit_id),
+               CASE WHEN e.event IN ('comment', 'erase') THEN e.payload::jsonb ELSE e.row_after END
+          FROM entry e
+    )
+    SELECT t.* FROM told t WHERE t.at IS NOT NULL ORDER BY t.audit_id NULLS FIRST, t.at;
+END
+$function$;
+COMMENT ON FUNCTION billadj.history(text) IS 'who did what to an object (table/key), in order, with what was before and after; for a charge or a request, what was decided about it as well';
+REVOKE ALL ON FUNCTION billadj.history(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.history(text) TO billadj_auditor;
+
+CREATE FUNCTION billadj.as_of(object text, at timestamptz) RETURNS jsonb
+LANGUAGE plpgsql STABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    entry record;
+BEGIN
+    SELECT e.event, e.payload::jsonb AS payload INTO entry
+      FROM ONLY billadj.audit_entry e
+     WHERE e.object = as_of.object AND e.at <= as_of.at AND e.event NOT IN ('comment', 'erase')
+     ORDER BY e.audit_id DESC LIMIT 1;
+    IF NOT FOUND THEN
+        -- recorded later than it was made
+        SELECT e.event, e.payload::jsonb AS payload INTO entry
+          FROM ONLY billadj.audit_entry e
+         WHERE e.object = as_of.object
+         ORDER BY e.audit_id LIMIT 1;
+        IF NOT FOUND OR entry.event NOT IN ('adopt', 'install')
+           OR coalesce(entry.payload->>'created_at', entry.payload->>'applied_at')::timestamptz > as_of.at THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    RETURN CASE WHEN entry.event <> 'delete' THEN entry.payload END;
+END
+$function$;
+COMMENT ON FUNCTION billadj.as_of(text, timestamptz) IS 'an object (table/key) as it was at a time, by the audit log; NULL: it was not there';
+REVOKE ALL ON FUNCTION billadj.as_of(text, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.as_of(text, timestamptz) TO billadj_auditor;
