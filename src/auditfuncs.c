@@ -261,6 +261,26 @@ billadj_erase_text(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(bj_private_text_erase(PG_GETARG_INT64(0)));
 }
 
+static void
+tell_text(void *arg, int64 text_id, const Digest *commitment)
+{
+	ReturnSetInfo *rsinfo = arg;
+	Datum		values[2] = {Int64GetDatum(text_id), commitment ? PointerGetDatum(hash_bytea(commitment)) : (Datum) 0};
+	bool		nulls[2] = {false, commitment == NULL};
+
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/* billadj.text_commitments() → (text_id bigint, commitment bytea) */
+PG_FUNCTION_INFO_V1(billadj_text_commitments);
+Datum
+billadj_text_commitments(PG_FUNCTION_ARGS)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	bj_private_text_each(tell_text, fcinfo->resultinfo);
+	return (Datum) 0;
+}
+
 /* ---- verification ---- */
 
 /* What a digest says of each chain, in arrays of one length. */

@@ -228,3 +228,45 @@ bj_private_text_erase(int64 text_id)
 						psprintf("{\"text_id\":" INT64_FORMAT "}", text_id));
 	return !erased;
 }
+
+/* A salt of another size, or none, commits to nothing that was recorded. */
+static void
+commitment_of(TupleTableSlot *slot, const AttrNumber *att, Digest *commitment)
+{
+	bool		no_salt;
+	bool		no_body;
+	Datum		salt = slot_getattr(slot, att[SALT], &no_salt);
+	Datum		body = slot_getattr(slot, att[BODY], &no_body);
+
+	memset(commitment, 0, sizeof(*commitment));
+	if (!no_salt && !no_body && VARSIZE_ANY_EXHDR(DatumGetByteaPP(salt)) == SALT_SIZE)
+		commit_to((const uint8 *) VARDATA_ANY(DatumGetByteaPP(salt)), TextDatumGetCString(body), commitment);
+}
+
+void
+bj_private_text_each(TellText tell, void *arg)
+{
+	AttrNumber	att[NCOLUMNS];
+	Relation	rel = open_texts(att);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		bool		isnull;
+		int64		text_id = DatumGetInt64(slot_getattr(slot, att[TEXT_ID], &isnull));
+		Digest		commitment;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!slot_attisnull(slot, att[ERASED_AT]))
+		{
+			tell(arg, text_id, NULL);
+			continue;
+		}
+		commitment_of(slot, att, &commitment);
+		tell(arg, text_id, &commitment);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
+}

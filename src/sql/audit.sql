@@ -208,6 +208,12 @@ COMMENT ON FUNCTION billadj.verify_chains(integer[], bigint[], bytea[]) IS 'part
 REVOKE ALL ON FUNCTION billadj.verify_chains(integer[], bigint[], bytea[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.verify_chains(integer[], bigint[], bytea[]) TO billadj_auditor;
 
+CREATE FUNCTION billadj.text_commitments() RETURNS TABLE (text_id bigint, commitment bytea)
+AS 'MODULE_PATHNAME', 'billadj_text_commitments' LANGUAGE C STABLE;
+COMMENT ON FUNCTION billadj.text_commitments() IS 'part of verify_audit(): what each personal text commits to now, without the text; NULL once it is erased';
+REVOKE ALL ON FUNCTION billadj.text_commitments() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.text_commitments() TO billadj_auditor;
+
 -- The first fault of each table: a row that is not what its newest entry says.
 CREATE FUNCTION billadj.verify_rows()
 RETURNS TABLE (chain integer, seq bigint, audit_id bigint, ok boolean, problem text)
@@ -239,21 +245,20 @@ BEGIN
              ORDER BY coalesce(r.object, w.object) COLLATE "C"
              LIMIT 1$$, recorded, recorded || '/', recorded || '0');
     END LOOP;
-    -- Text may be altered as well as erased.
+    -- Text may be altered as well as erased; who verifies need not read it.
     RETURN QUERY
     SELECT e.chain, NULL::bigint, e.audit_id, false,
            CASE WHEN e.audit_id IS NULL THEN format('missing_event: private_text/%s is in no entry', t.text_id)
                 WHEN t.text_id IS NULL THEN format('missing_row: %s is gone, and no entry says so', e.object)
-                WHEN t.erased_at IS NOT NULL THEN format('missing_event: private_text/%s was erased, and no entry says so', t.text_id)
+                WHEN t.commitment IS NULL THEN format('missing_event: private_text/%s was erased, and no entry says so', t.text_id)
                 ELSE format('row_mismatch: private_text/%s is not what entry %s says', t.text_id, e.audit_id) END
-      FROM ONLY billadj.private_text t
+      FROM billadj.text_commitments() t
       FULL JOIN (SELECT i.chain, i.audit_id, i.object, i.payload FROM ONLY billadj.audit_entry i
                   WHERE i.object >= 'private_text/' AND i.object < 'private_text0' AND i.event = 'insert') e
         ON e.object = 'private_text/' || t.text_id
      WHERE e.audit_id IS NULL OR t.text_id IS NULL
-        OR t.erased_at IS NULL
-           AND encode(sha256(t.salt || convert_to(t.body, 'UTF8')), 'hex') IS DISTINCT FROM e.payload::jsonb->>'commitment'
-        OR t.erased_at IS NOT NULL
+        OR t.commitment IS NOT NULL AND encode(t.commitment, 'hex') IS DISTINCT FROM e.payload::jsonb->>'commitment'
+        OR t.commitment IS NULL
            AND NOT EXISTS (SELECT FROM ONLY billadj.audit_entry x WHERE x.object = e.object AND x.event = 'erase')
      ORDER BY coalesce(t.text_id, (e.payload::jsonb->>'text_id')::bigint)
      LIMIT 1;
