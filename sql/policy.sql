@@ -328,6 +328,14 @@ SELECT fix_sql FROM billadj.self_check() WHERE fix_sql !~ '^--' \gexec
 SELECT code, message FROM billadj.self_check();
 REVOKE pg_read_all_data FROM regress_billadj_dump;
 
+-- what a superuser did to them is on record
+SELECT DISTINCT e.event, e.object, e.payload::jsonb ->> 'command' AS command, e.actor = session_user AS by_me
+  FROM billadj.audit_entry e WHERE e.event = 'ddl' AND e.object ~ 'authority|policy_change|planted'
+ ORDER BY 2, 3;
+-- and what people did to policy
+SELECT e.event, split_part(e.object, '/', 1) AS object, e.actor, count(*) FROM billadj.audit_entry e
+ WHERE e.event <> 'ddl' AND split_part(e.object, '/', 1) IN ('authority', 'approval_rule', 'policy_change') GROUP BY 1, 2, 3 ORDER BY 2, 1, 3;
+
 -- ---- DDL by those who got hold of a table all the same ----
 
 GRANT billadj_owner TO regress_billadj_cr;
@@ -375,7 +383,7 @@ DROP INDEX billadj.charge_event_key_idx;
 
 SET row_security = off;
 TRUNCATE billadj.policy_change, billadj.policy_mode, billadj.delegation, billadj.reason_code, billadj.approval_rule, billadj.conflict, billadj.authority,
-         billadj.certification, billadj.pooler, billadj.principal RESTART IDENTITY CASCADE;
+         billadj.certification, billadj.pooler, billadj.principal, billadj.private_text, billadj.audit_entry, billadj.audit_block, billadj.audit_chain RESTART IDENTITY CASCADE;
 DELETE FROM billadj.meter WHERE meter LIKE 'policy%';
 RESET row_security;
 SELECT * FROM billadj.self_check() WHERE code NOT LIKE 'login%';

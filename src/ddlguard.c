@@ -21,16 +21,25 @@
 #include "tcop/deparse_utility.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
 
+#include "audit.h"
 #include "errors.h"
 #include "settings.h"
+
+/* Columns of the two queries. */
+enum
+{
+	TAG = 1, IDENTITY, COMMAND, RECORDED
+};
 
 /*
  * What was changed and is ours: by the schema of the thing itself, of the table
  * it hangs on, or of the table that it inherits from.  A grant names nothing
  * here; its command is looked into.  Indexes on other tables than those of
- * control are the DBA's to make.
+ * control are the DBA's to make.  The months of charges come and go by
+ * maintain(), which is no news.
  */
 static const char changed_sql[] =
 	"WITH changed AS ("
@@ -43,7 +52,7 @@ static const char changed_sql[] =
 	" WHEN 'pg_constraint'::regclass THEN (SELECT k.conrelid FROM pg_constraint k WHERE k.oid = c.objid)"
 	" END AS relid"
 	" FROM pg_event_trigger_ddl_commands() AS c WHERE NOT c.in_extension)"
-	" SELECT c.command_tag, coalesce(c.object_identity, ''), c.command, coalesce(s.relrowsecurity, false), c.object_type"
+	" SELECT c.command_tag, coalesce(c.object_identity, ''), c.command, s.relname IS NULL OR s.relname !~ '^charge'"
 	" FROM changed c LEFT JOIN pg_class s ON s.oid = c.relid"
 	" WHERE c.objid IS NULL"
 	" OR s.relnamespace = 'billadj'::regnamespace AND (c.object_type <> 'index' OR s.relrowsecurity)"
@@ -53,9 +62,8 @@ static const char changed_sql[] =
 
 /* The names of what hangs on a table begin with those of the table. */
 static const char dropped_sql[] =
-	"SELECT d.object_type, d.object_identity, NULL, coalesce(c.relrowsecurity, d.object_type IN ('table', 'table column')), d.object_type"
+	"SELECT d.object_type, d.object_identity, NULL, d.address_names[2] IS NULL OR d.address_names[2] !~ '^charge'"
 	" FROM pg_event_trigger_dropped_objects() AS d"
-	" LEFT JOIN pg_class c ON c.relnamespace = to_regnamespace('billadj') AND c.relname = d.address_names[2]"
 	" WHERE d.original AND NOT d.is_temporary"
 	" AND (d.schema_name = 'billadj' OR d.address_names[1] = 'billadj')"
 	" AND d.object_type NOT IN ('type', 'toast table')";
@@ -106,12 +114,39 @@ granted(CollectedCommand *command)
 	return NULL;
 }
 
-/* Refuses what is ours to anybody but a superuser. */
+/*
+ * An entry of the log, where there is one: whoever drops it is not stopped by
+ * its absence.
+ */
 static void
-judge(const char *tag, const char *object)
+record(const char *tag, const char *object)
+{
+	Oid			schema = get_namespace_oid("billadj", true);
+	StringInfoData payload;
+
+	if (!OidIsValid(get_relname_relid("audit_entry", schema)) ||
+		!OidIsValid(get_relname_relid("audit_block", schema)) ||
+		!OidIsValid(get_relname_relid("audit_chain", schema)))
+		return;
+	initStringInfo(&payload);
+	appendStringInfoString(&payload, "{\"command\": ");
+	escape_json(&payload, tag);
+	appendStringInfoString(&payload, ", \"object\": ");
+	escape_json(&payload, object);
+	appendStringInfoChar(&payload, '}');
+	bj_audit_append("ddl", psprintf("ddl/%s", object), NULL, payload.data);
+}
+
+/* Refuses what is ours to anybody but a superuser, whose deed is recorded. */
+static void
+judge(const char *tag, const char *object, bool recorded)
 {
 	if (superuser() || superuser_arg(GetSessionUserId()))
+	{
+		if (recorded)
+			record(tag, object);
 		return;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_BJ_PROTECTED_DDL),
 			 errmsg("%s is refused: %s belongs to billadj", tag, object),
@@ -152,15 +187,17 @@ look(const char *sql, SPIPlanPtr *plan, bool drop)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
-		char	   *tag = SPI_getvalue(row, desc, 1);
-		const char *object = SPI_getvalue(row, desc, 2);
+		char	   *tag = SPI_getvalue(row, desc, TAG);
+		const char *object = SPI_getvalue(row, desc, IDENTITY);
 		bool		null;
-		Datum		command = SPI_getbinval(row, desc, 3, &null);
+		Datum		command = SPI_getbinval(row, desc, COMMAND, &null);
+		bool		recorded;
 
 		if (!drop && object[0] == '\0')
 			object = null ? NULL : granted((CollectedCommand *) DatumGetPointer(command));
+		recorded = DatumGetBool(SPI_getbinval(row, desc, RECORDED, &null));
 		if (object != NULL)
-			judge(drop ? "DROP" : tag, drop ? psprintf("%s %s", tag, object) : object);
+			judge(drop ? "DROP" : tag, drop ? psprintf("%s %s", tag, object) : object, recorded);
 	}
 	SPI_finish();
 	AtEOXact_GUC(true, nest);
