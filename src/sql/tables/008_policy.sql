@@ -275,7 +275,7 @@ ALTER TABLE billadj.delegation ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURI
 ALTER TABLE billadj.policy_mode ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE billadj.policy_change ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY principal_read ON billadj.principal FOR SELECT TO billadj_admin, billadj_operator, billadj_requester,
-    billadj_approver, billadj_policy, billadj_auditor, billadj_reader USING (true);
+    billadj_approver, billadj_policy, billadj_auditor, billadj_privacy, billadj_reader USING (true);
 CREATE POLICY pooler_read ON billadj.pooler FOR SELECT TO billadj_admin, billadj_operator, billadj_requester,
     billadj_approver, billadj_policy, billadj_auditor, billadj_reader USING (true);
 CREATE POLICY approval_rule_read ON billadj.approval_rule FOR SELECT TO billadj_admin, billadj_operator, billadj_requester,
@@ -332,3 +332,5 @@ COMMENT ON COLUMN billadj.open_policy_change.proposed_by IS 'login of who propos
 COMMENT ON COLUMN billadj.open_policy_change.proposed_at IS 'when';
 COMMENT ON COLUMN billadj.open_policy_change.age IS 'how long it waits';
 GRANT SELECT ON billadj.open_policy_change TO billadj_admin, billadj_policy, billadj_auditor;
+-- whoami() is for them too
+GRANT SELECT ON billadj.principal TO billadj_privacy;
