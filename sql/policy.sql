@@ -175,7 +175,9 @@ SELECT n, regress_policy.try('adam', format('SELECT billadj.propose_policy(%L, %
     (21, 'authority', '{"op": "insert", "row": {"principal_id": 1, "currency": "EUR", "level": 1, "single_limit": 1, "kind": "credits"}}'),
     (22, 'delegation', '{"op": "insert", "row": {"from_principal": 1, "to_principal": 1, "authority_id": 1, "valid": "[2026-01-01,)"}}'),
     (23, 'policy_mode', '{"op": "insert", "row": {"table_name": "meter", "mode": "maybe"}}'),
-    (24, 'meter', '{"op": "end", "key": {"meter": "m"}}')) AS v(n, target, body)
+    (24, 'meter', '{"op": "end", "key": {"meter": "m"}}'),
+    (25, 'policy_mode', '{"op": "insert", "row": {"table_name": "authority", "mode": "direct"}}'),
+    (26, 'policy_mode', '{"op": "insert", "row": {"table_name": "charge", "mode": "dual"}}')) AS v(n, target, body)
  ORDER BY n;
 
 -- ---- rules: bands that tile, steps that follow, people enough ----
@@ -335,6 +337,14 @@ SELECT DISTINCT e.event, e.object, e.payload::jsonb ->> 'command' AS command, e.
 -- and what people did to policy
 SELECT e.event, split_part(e.object, '/', 1) AS object, e.actor, count(*) FROM billadj.audit_entry e
  WHERE e.event <> 'ddl' AND split_part(e.object, '/', 1) IN ('authority', 'approval_rule', 'policy_change') GROUP BY 1, 2, 3 ORDER BY 2, 1, 3;
+
+-- a log that nobody kept a digest of for a day
+BEGIN;
+SET LOCAL row_security = off;
+UPDATE billadj.audit_block SET at = now() - interval '2 days' WHERE (chain, seq) IN (SELECT chain, seq FROM billadj.audit_block LIMIT 1);
+SET LOCAL row_security = on;
+SELECT severity, code, message FROM billadj.self_check();
+ROLLBACK;
 
 -- ---- DDL by those who got hold of a table all the same ----
 

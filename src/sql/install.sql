@@ -133,7 +133,7 @@ WITH RECURSIVE part(oid) AS (
       FROM (VALUES ('billadj_policy', 'INSERT OR UPDATE OR DELETE', 'ROW'), ('billadj_policy_truncate', 'TRUNCATE', 'STATEMENT')) AS t(trigger_name, events, level)
     UNION ALL
     SELECT v.table_name, 'billadj_policy_mode', 'BEFORE', 'INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'policy_mode_trigger'
-      FROM (VALUES ('instance'), ('account'), ('meter'), ('rate_card'), ('price'), ('price_tier')) AS v(table_name)
+      FROM (VALUES ('instance'), ('account'), ('meter'), ('rate_card'), ('price'), ('price_tier'), ('detector'), ('change_policy')) AS v(table_name)
     UNION ALL
     -- The triggers of a partitioned table do not fire for statements that name
     -- one of its partitions.
@@ -862,6 +862,9 @@ BEGIN
     RETURN QUERY SELECT * FROM billadj.self_check_grants();
     IF to_regclass('billadj.principal') IS NOT NULL AND to_regclass('billadj.approval_rule') IS NOT NULL THEN
         RETURN QUERY SELECT * FROM billadj.self_check_people();
+    END IF;
+    IF to_regclass('billadj.audit_block') IS NOT NULL AND to_regclass('billadj.audit_anchor') IS NOT NULL THEN
+        RETURN QUERY SELECT * FROM billadj.self_check_anchor();
     END IF;
     IF to_regclass('billadj.attachment') IS NOT NULL THEN
         RETURN QUERY SELECT * FROM billadj.self_check_attachments();

@@ -143,7 +143,10 @@ SELECT v.target, string_to_array(v.key, ' '), string_to_array(v.inserted, ' '), 
     ('meter', 'meter', 'meter unit description', 'unit description', NULL, false),
     ('rate_card', 'rate_card_id', 'code currency account priority', 'priority', NULL, false),
     ('price', 'price_id', 'rate_card_id meter valid terms linear', 'valid', 'valid', false),
-    ('price_tier', 'price_id tier', 'price_id tier up_to unit_amount flat_amount rate', '', NULL, false))
+    ('price_tier', 'price_id tier', 'price_id tier up_to unit_amount flat_amount rate', '', NULL, false),
+    ('detector', 'detector_id', 'rule meter account parameters action threshold min_money budget note',
+     'parameters action threshold min_money budget active note', 'active', false),
+    ('change_policy', 'currency', 'currency max_credit max_charge backdate', 'max_credit max_charge backdate', NULL, false))
     AS v(target, key, inserted, updated, ending, always_dual)
 $function$;
 COMMENT ON FUNCTION billadj.policy_targets() IS 'the tables that propose_policy() can change, their keys, and the columns that a row may name';
@@ -204,6 +207,9 @@ BEGIN
                     format('Columns that can: %s.', coalesce(nullif(array_to_string(CASE op ->> 'op' WHEN 'insert' THEN known.inserted ELSE known.updated END, ', '), ''), 'none')));
     ELSIF op -> 'row' = '{}' THEN
         PERFORM billadj.refuse_policy('"row" is empty');
+    ELSIF target = 'policy_mode' AND op #>> '{row,table_name}' NOT IN (SELECT t.target FROM billadj.policy_targets() t WHERE NOT t.always_dual) THEN
+        PERFORM billadj.refuse_policy(format('"%s" is no table that could be changed directly', op #>> '{row,table_name}'),
+                    format('Tables that can: %s.', (SELECT string_agg(t.target, ', ') FROM billadj.policy_targets() t WHERE NOT t.always_dual)));
     END IF;
     SELECT r.key INTO strange
       FROM jsonb_each_text(op -> 'row') AS r
@@ -753,3 +759,30 @@ $function$;
 COMMENT ON FUNCTION billadj.self_check_people() IS 'part of self_check(): people, their logins and groups, and whether there are enough of them';
 REVOKE ALL ON FUNCTION billadj.self_check_people() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.self_check_people() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+-- What is in no digest that was put outside could be cut off unseen.  Only who
+-- may read the log is told.
+CREATE FUNCTION billadj.self_check_anchor()
+RETURNS TABLE (severity text, code text, message text, fix_sql text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    newest timestamptz;
+BEGIN
+    IF NOT has_table_privilege('billadj.audit_block', 'SELECT') OR NOT has_table_privilege('billadj.audit_anchor', 'SELECT') THEN
+        RETURN;
+    END IF;
+    SELECT max(a.created_at) INTO newest FROM billadj.audit_anchor a;
+    IF EXISTS (SELECT FROM billadj.audit_block b WHERE b.at > coalesce(newest, '-infinity') AND b.at < clock_timestamp() - interval '1 day') THEN
+        severity := 'info';
+        code := 'audit_unanchored';
+        message := format('no digest of the audit log was put outside since %s', coalesce(newest::text, 'its beginning'));
+        fix_sql := 'SELECT billadj.digest(); -- keep it outside, then: SELECT billadj.anchor_ack(…, ''receipt'', ''place'');';
+        RETURN NEXT;
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION billadj.self_check_anchor() IS 'part of self_check(): how long the audit log has gone without a digest outside';
+REVOKE ALL ON FUNCTION billadj.self_check_anchor() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.self_check_anchor() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
