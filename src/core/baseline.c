@@ -362,7 +362,7 @@ bj_stream_due(const BjStream *stream, const BjDetect *detect, int64_t now,
 	else
 		observe_silence(&copy.baseline, detect,
 						(double) (now - copy.baseline.last_at) / BJ_SECOND, judgement);
-	return judgement->score >= detect->threshold;
+	return judgement->opened || judgement->escalated || judgement->gap_closed;
 }
 
 bool

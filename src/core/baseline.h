@@ -236,7 +236,8 @@ extern void bj_stream_observe(BjStream *stream, const BjDetect *detect,
 /*
  * What would be said of silence at `now`, without a row: a bucket that ended
  * and a gap that is due.  Changes nothing.  True when there is something to
- * say (score >= detect->threshold); *judgement is written whole.
+ * tell: an incident opens, escalates, or the gap is one; *judgement is written
+ * whole.  The next row says the same again: it is the same incident.
  */
 extern bool bj_stream_due(const BjStream *stream, const BjDetect *detect,
 						  int64_t now, BjJudgement *judgement);

@@ -12,6 +12,8 @@
 #define LEAST_NONZERO 10
 #define LEAST_AGE (2 * BJ_DAY)
 #define YOUNG_AGE (7 * BJ_DAY)	/* until then a margin, shrinking */
+#define LOG_WEIGHT 0.15			/* decades of a squared scale; a normal law's
+								 * is 0.217 */
 #define ALONE 0.3
 #define Z_CLIP 8.0
 #define RATIO_CLIP 4.0
@@ -213,6 +215,21 @@ weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 }
 
 /*
+ * Days are few: their histogram can hardly speak.  There the log ratio is
+ * judged by its scale, as of a law with a tail somewhat heavier than normal.
+ */
+static void
+judge_log(const BjBaseline *b, const BjDetect *detect, Finding *f)
+{
+	double		z = f->ratio / (1.25 * b->log_scale + 0.04);
+
+	if (!bj_is_daily(b) || b->observations < LEAST_OBSERVATIONS || b->zeros > 0.1f ||
+		size_of(f->x - f->forecast.seasonal) < detect->materiality * f->forecast.level)
+		return;
+	f->rarity[CH_LOG] = LOG_WEIGHT * z * z;
+}
+
+/*
  * gap: seconds since the observation before, 0 for the first.  x in the
  * baseline's own scale.
  */
@@ -247,6 +264,7 @@ bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at, double x,
 	if (detect->peer != NULL)
 		f->rarity[CH_FIRST] = bj_peer_decades(detect->peer, b, x);
 	bj_days_judge(b, f);
+	judge_log(b, detect, f);
 	measure(b, f);
 	weigh(b, detect, f);
 }

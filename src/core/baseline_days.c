@@ -13,11 +13,15 @@
 #define STEP_CLIP 4.0			/* scales */
 #define SLACK 1.0				/* scales that a day may be off */
 #define CUSUM_MAX 9.0
+#define SUSPECT 2.5				/* sum from which days are learned slower */
+#define SUSPECT_RATE 0.4
+#define SEASON_DAYS 15			/* then the scale is learned anew */
 #define MATERIAL 0.2			/* octaves */
 #define LEAST_DAYS 10
 #define MOST_ZEROS 0.5
 #define ZONE_MISFIT 0.0004		/* 10 % of the mean hour, squared, over 24 */
 #define ZONE_DAYS 21
+#define ZONE_FIT 0.4			/* of the day's variance that may remain */
 #define ZONE_LEAST 2			/* hours */
 
 static int32_t
@@ -76,6 +80,8 @@ judge_zone(const BjBaseline *b, Finding *f)
 	double		best = 1e30;
 	int			lag = 0;
 	double		evidence;
+	double		sum = 0;
+	double		spread = 0;
 	int			begin = slot_of((int64_t) b->day_number * BJ_DAY, BJ_HOUR, 168);
 
 	f->zone_evidence = b->zone_evidence * 0.5f;
@@ -97,7 +103,12 @@ judge_zone(const BjBaseline *b, Finding *f)
 			lag = off;
 		}
 	}
-	if (size_of(lag) < ZONE_LEAST || here < ZONE_MISFIT)
+	for (int i = 0; i < 24; i++)
+		sum += hours[i] / 24;
+	for (int i = 0; i < 24; i++)
+		spread += (hours[i] - sum) * (hours[i] - sum);
+	spread /= 576 * sum * sum + 1e-9;
+	if (size_of(lag) < ZONE_LEAST || here < ZONE_MISFIT || best > ZONE_FIT * spread)
 		return;
 	evidence = clip(log2_of((here + 1e-12) / (best + 1e-12)), 0, 4) - 0.6;
 	if (evidence < 0)
@@ -106,6 +117,12 @@ judge_zone(const BjBaseline *b, Finding *f)
 		evidence += 0.8 * b->zone_evidence;
 	f->zone_evidence = keep(evidence);
 	f->zone_lag = lag;
+}
+
+static double
+root_of(double x)
+{
+	return exp2_of(0.5 * log2_of(x));
 }
 
 /* May end a day: then f->day_ends, and what the day showed. */
@@ -117,7 +134,9 @@ bj_days_judge(const BjBaseline *b, Finding *f)
 	double		floor;
 	double		off;
 	double		step;
+	double		scale;
 	double		most;
+	double		rows = 0;
 
 	f->cusum[0] = b->cusum[0];
 	f->cusum[1] = b->cusum[1];
@@ -139,8 +158,7 @@ bj_days_judge(const BjBaseline *b, Finding *f)
 	 */
 	if (mode_of(b) >= BJ_MODE_HOURS)
 	{
-		double		rows = bj_is_daily(b) ? f->rows : b->today_rows;
-
+		rows = bj_is_daily(b) ? f->rows : b->today_rows;
 		f->day_ratio = log2_of(rows + 0.5) - log2_of(clip(expected, 0, 1e30) + floor);
 	}
 	else if (!bj_is_daily(b) && b->zeros < 0.1 && b->today_count > 0)
@@ -148,7 +166,17 @@ bj_days_judge(const BjBaseline *b, Finding *f)
 	else
 		f->day_ratio = log2_of((clip(sum, 0, 1e30) + floor) / (clip(expected, 0, 1e30) + floor));
 	off = f->day_ratio - b->daily_bias;
-	step = clip(off / (1.25 * b->daily_scale + SCALE_FLOOR), -STEP_CLIP, STEP_CLIP);
+	f->day_off = off;
+	if (mode_of(b) >= BJ_MODE_HOURS)
+	{
+		double		usual = (clip(expected, 0, 1e30) + floor) * exp2_of(b->daily_bias);
+
+		f->day_off = 2 * (root_of(rows + 0.375) - root_of(usual + 0.375));
+	}
+	scale = 1.25 * b->daily_scale + SCALE_FLOOR;
+	if (mode_of(b) >= BJ_MODE_HOURS && scale < 1)
+		scale = 1;
+	step = clip(f->day_off / scale, -STEP_CLIP, STEP_CLIP);
 	for (int i = 0; i < 2; i++)
 	{
 		double		way = i == 0 ? step : -step;
@@ -183,15 +211,22 @@ bj_days_follow(BjBaseline *b, const Finding *f, bool learn)
 	if (f->day_ends && learn)
 	{
 		double		off = f->day_ratio - b->daily_bias;
+		double		size = size_of(f->day_off);
 		double		limit = b->days < 5 ? 4 : 3 * (1.25 * b->daily_scale + SCALE_FLOOR);
+
+		double		most = b->cusum[0] > b->cusum[1] ? b->cusum[0] : b->cusum[1];
+		double		slow = most > SUSPECT ? SUSPECT_RATE : 1;
+		uint32_t	age = b->days < SEASON_DAYS ? b->days : b->days - SEASON_DAYS + 5;
 
 		if (b->days == 0)
 		{
 			b->daily_bias = keep(f->day_ratio);
-			off = 0;
+			off = size = 0;
 		}
-		follow(&b->daily_bias, b->daily_bias + clip(off, -limit, limit), BIAS_RATE, b->days);
-		follow(&b->daily_scale, clip(size_of(off), 0, limit), SCALE_RATE, b->days);
+		if (slow < 1)
+			age = 1000;
+		follow(&b->daily_bias, b->daily_bias + clip(off, -limit, limit), slow * BIAS_RATE, b->days);
+		follow(&b->daily_scale, clip(size, 0, limit), slow * SCALE_RATE, age);
 		if (b->days < UINT16_MAX)
 			b->days++;
 	}

@@ -41,7 +41,8 @@ enum
 #define CH_ZONE (BJ_CHANNELS + 1)
 #define CH_FIRST (BJ_CHANNELS + 2)	/* beside comparable accounts */
 #define CH_CADENCE (BJ_CHANNELS + 3)
-#define CH_ALL (BJ_CHANNELS + 4)
+#define CH_LOG (BJ_CHANNELS + 4)	/* log ratio as of a normal law */
+#define CH_ALL (BJ_CHANNELS + 5)
 
 /* flags of a baseline */
 #define BJ_FLAG_MODE 3u			/* a BjMode */
@@ -197,6 +198,9 @@ typedef struct Finding
 	/* when the observation ends a day */
 	bool		day_ends;
 	double		day_ratio;		/* log2 of its sum over the expected */
+	double		day_off;		/* that without its bias; of a count of rows,
+								 * the difference of roots, which varies alike
+								 * for few and for many */
 	float		cusum[2];
 	float		zone_evidence;
 	int			zone_lag;

@@ -105,7 +105,7 @@ repeats_a_run(BjBaseline *b, double quantity)
 		if (nearest == 0)
 			nearest = back;
 	}
-	if (quantity == 0 || matches == 0 || matches > 2 ||
+	if (quantity == 0 || matches == 0 || matches > 2 || b->repeats > 0.1f ||
 		b->prints[(at - 1 + BJ_FINGERPRINTS) % BJ_FINGERPRINTS] == print)
 		b->repeat_run = 0;
 	else if (b->repeat_run > 0 && b->prints[(at - lag + BJ_FINGERPRINTS) % BJ_FINGERPRINTS] == print)
