@@ -95,6 +95,18 @@ SELECT account, meter, period_start, sum(quantity), sum(amount) FROM billadj.cha
 EXCEPT
 SELECT account, meter, period_start, quantity, amount FROM billadj.tier_total;
 
+-- What was read is changed, or gone, by the time it is settled, in the same
+-- transaction: settled is what is there then.
+BEGIN;
+INSERT INTO used (who, what, n, at) VALUES ('a', 'gb', 1, '2026-06-01'), ('b', 'gb', 1, '2026-06-01');
+COMMIT;
+BEGIN;
+INSERT INTO used (who, what, n, at) VALUES ('a', 'gb', 1, '2026-06-01'), ('b', 'gb', 1, '2026-06-01');
+DELETE FROM billadj.tier_total WHERE account = 'a' AND period_start = '2026-06-01';
+UPDATE billadj.tier_total SET row_count = row_count WHERE account = 'b' AND period_start = '2026-06-01';
+COMMIT;
+SELECT account, quantity, amount, row_count FROM billadj.tier_total WHERE period_start = '2026-06-01' ORDER BY account;
+
 -- An index of another order is not the one that is known: rows are parked.
 BEGIN;
 ALTER TABLE billadj.tier_total DROP CONSTRAINT tier_total_pkey, ADD PRIMARY KEY (meter, account, period_start, price_id);
