@@ -1,6 +1,9 @@
 /*
  * product.c
  *	  Feeds rows to core/baseline as the insert path and detect_due() do.
+ *
+ * Nobody waits for the rows of a subscription that has ended: detect_due() is
+ * not asked after an account's last row when it left.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -159,13 +162,14 @@ product_run(Product *p, const World *world, int stream, const Rows *rows,
 	BjDetect	detect = detect_for(p, world, stream);
 	int64_t		newest = INT64_MIN;
 	int64_t		told = INT64_MIN;
+	int64_t		last_look = world->accounts[s->account].leaving != 0 ? 0 : s->end;
 	BjJudgement j;
 
 	detect.threshold = threshold;
 	bj_stream_init(&p->stream);
 	for (int i = 0; i <= rows->count; i++)
 	{
-		int64_t		next = i < rows->count ? rows->rows[i].at : s->end;
+		int64_t		next = i < rows->count ? rows->rows[i].at : last_look;
 		int64_t		due = bj_stream_due_at(&p->stream);
 		bool		silent = false;
 

@@ -18,11 +18,13 @@
 #define Z_CLIP 8.0
 #define RATIO_CLIP 4.0
 #define RATIO_FLOOR 0.02		/* of the level */
+#define NOTHING_SHARE 0.8		/* of what independent zeros would say */
+#define RUN_SHARE 0.9			/* likewise of repetitions */
 
 /* Decades that a channel must be ahead by, to count as much as the others. */
 static const double handicaps[BJ_CHANNELS] = {
 	[CH_Z] = 0.3,[CH_UP] = -0.3,[CH_DOWN] = -0.3,[CH_PATTERN] = 0.5,
-	[CH_RUN] = 0.8,[CH_GAP] = 0.6
+	[CH_RUN] = 0.1,[CH_GAP] = 0.6
 };
 
 static double
@@ -165,7 +167,7 @@ run_rarity(const BjBaseline *b, const Finding *f)
 	const BjTail *tail = &b->tails[CH_RUN];
 	double		n = b->observations < 200 ? b->observations : 200;
 	double		chance = (b->repeats * n + 1) / (n + 2);
-	double		each = -0.30103 * 0.7 * log2_of(chance);
+	double		each = -0.30103 * RUN_SHARE * log2_of(chance);
 	double		longest;
 
 	if (b->runs_ended < LEAST_OBSERVATIONS)
@@ -174,6 +176,22 @@ run_rarity(const BjBaseline *b, const Finding *f)
 	if (f->run <= longest)
 		return bj_tail_rarity(tail, f->magnitude[CH_RUN], b->runs_ended);
 	return bj_tail_rarity(tail, tail->largest, b->runs_ended) + each * (f->run - longest);
+}
+
+/*
+ * Zeros in a row on a stream that has none: each is as unlikely as zeros have
+ * been, whatever the scale of the rest.  A heavy tail hides it from the others.
+ */
+static double
+nothing_rarity(const BjBaseline *b, const Finding *f)
+{
+	double		n = b->observations < 2000 ? b->observations : 2000;
+	double		chance = (b->zeros * n + 1) / (n + 2);
+
+	if (f->x != 0 || b->zeros > 0.01 || b->observations < 2 * LEAST_OBSERVATIONS ||
+		f->at - b->first_at < LEAST_AGE)
+		return 0;
+	return clip(0.8 - 0.30103 * NOTHING_SHARE * log2_of(chance) * f->run, 0, 9);
 }
 
 static void
@@ -197,6 +215,7 @@ weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 	/* silence is an incident of another family */
 	f->silence = f->rarity[CH_GAP];
 	f->rarity[CH_GAP] = 0;
+	f->rarity[CH_NOTHING] = nothing_rarity(b, f);
 	for (int i = 0; i < CH_ALL; i++)
 	{
 		if (f->rarity[i] > f->decades)
@@ -269,9 +288,26 @@ bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at, double x,
 	weigh(b, detect, f);
 }
 
+/*
+ * Was the very first value absurd?  The two after it say so when both are 64
+ * times smaller; else it would be what is usual at its hour for weeks.
+ */
+static bool
+was_absurd(const BjBaseline *b, const Finding *f)
+{
+	return b->observations == 2 && f->x > 0 && b->run_value > 0 &&
+		log2_of(f->x) < b->largest - 6 && log2_of(b->run_value) < b->largest - 6;
+}
+
 void
 bj_learn(BjBaseline *b, const Finding *f)
 {
+	if (was_absurd(b, f))
+	{
+		bj_levels_reset(b);
+		b->observed_at = f->at;
+		return;
+	}
 	if (b->observations >= 3)
 	{
 		for (int i = 0; i < CH_RUN; i++)

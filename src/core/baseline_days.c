@@ -23,6 +23,7 @@
 #define ZONE_DAYS 21
 #define ZONE_FIT 0.4			/* of the day's variance that may remain */
 #define ZONE_LEAST 2			/* hours */
+#define ZONE_SHAPE 0.02			/* variance of the usual day over its square */
 
 static int32_t
 day_of(int64_t at)
@@ -70,6 +71,21 @@ misfit(const double *hours, const double *usual, int off)
 	return squares / (sum * sum + 1e-9);
 }
 
+/* A day without ups and downs is the same at any hour. */
+static bool
+has_shape(const double *usual)
+{
+	double		sum = 0;
+	double		squares = 0;
+
+	for (int i = 0; i < 24; i++)
+	{
+		sum += usual[i];
+		squares += usual[i] * usual[i];
+	}
+	return 24 * squares - sum * sum > ZONE_SHAPE * sum * sum;
+}
+
 /* The day that ended against its usual shape, earlier or later. */
 static void
 judge_zone(const BjBaseline *b, Finding *f)
@@ -108,7 +124,8 @@ judge_zone(const BjBaseline *b, Finding *f)
 	for (int i = 0; i < 24; i++)
 		spread += (hours[i] - sum) * (hours[i] - sum);
 	spread /= 576 * sum * sum + 1e-9;
-	if (size_of(lag) < ZONE_LEAST || here < ZONE_MISFIT || best > ZONE_FIT * spread)
+	if (size_of(lag) < ZONE_LEAST || here < ZONE_MISFIT || best > ZONE_FIT * spread ||
+		!has_shape(usual + 12))
 		return;
 	evidence = clip(log2_of((here + 1e-12) / (best + 1e-12)), 0, 4) - 0.6;
 	if (evidence < 0)

@@ -42,7 +42,8 @@ enum
 #define CH_FIRST (BJ_CHANNELS + 2)	/* beside comparable accounts */
 #define CH_CADENCE (BJ_CHANNELS + 3)
 #define CH_LOG (BJ_CHANNELS + 4)	/* log ratio as of a normal law */
-#define CH_ALL (BJ_CHANNELS + 5)
+#define CH_NOTHING (BJ_CHANNELS + 5)	/* zeros where there are none */
+#define CH_ALL (BJ_CHANNELS + 6)
 
 /* flags of a baseline */
 #define BJ_FLAG_MODE 3u			/* a BjMode */

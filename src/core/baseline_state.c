@@ -327,7 +327,7 @@ bj_incident_decode(const uint8_t *bytes, size_t size, BjCrc crc,
 	found.rows = (int32_t) get(at + 36, 4);
 	found.log_ratios = (int32_t) get(at + 32, 4);
 	if (get(at, 8) > 1 || found.reason >= BJ_REASON_COUNT ||
-		found.channel < 0 || found.channel > CH_CADENCE ||
+		found.channel < 0 || found.channel >= CH_ALL ||
 		found.rows < 0 || found.log_ratios < 0 || get(at + 40, 8) != 0 ||
 		size_of((double) found.opened_at) >= 4e18 ||
 		size_of((double) found.last_abnormal_at) >= 4e18)
