@@ -24,7 +24,7 @@
 /* Decades that a channel must be ahead by, to count as much as the others. */
 static const double handicaps[BJ_CHANNELS] = {
 	[CH_Z] = 0.3,[CH_UP] = -0.3,[CH_DOWN] = -0.3,[CH_PATTERN] = 0.5,
-	[CH_RUN] = 0.1,[CH_GAP] = 0.6
+	[CH_RUN] = 0.4,[CH_GAP] = 0.6
 };
 
 static double
@@ -289,14 +289,15 @@ bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at, double x,
 }
 
 /*
- * Was the very first value absurd?  The two after it say so when both are 64
- * times smaller; else it would be what is usual at its hour for weeks.
+ * Was the very first value absurd?  The two after it say so when both are far
+ * smaller than the mean of the first two; else it would be what is usual at
+ * its hour for weeks.
  */
 static bool
 was_absurd(const BjBaseline *b, const Finding *f)
 {
 	return b->observations == 2 && f->x > 0 && b->run_value > 0 &&
-		log2_of(f->x) < b->largest - 6 && log2_of(b->run_value) < b->largest - 6;
+		64 * f->x < b->slow && 64 * b->run_value < 2 * b->slow;
 }
 
 void
