@@ -233,11 +233,11 @@ plan_size(Fault *f, const Stream *s, Random *r)
 		case NEGATIVE:
 			return daily ? 24.0 : s->kind == SPARSE ? 48.0 : random_log(r, 2, 12) * (stream_bucket(s) ? 4 : 1);
 		case ZONE:
-			f->magnitude = (3 + random_below(r, 7)) * (random_unit(r) < 0.5 ? 1 : -1);
-			return random_log(r, 72, 400);
+			f->magnitude = (4 + random_below(r, 6)) * (random_unit(r) < 0.5 ? 1 : -1);
+			return random_log(r, 96, 400);
 		case BURST:
-			f->magnitude = rough ? random_log(r, 4, 40) : random_log(r, 1.8, 20);
-			return rough ? random_log(r, 4, 24) : random_log(r, 2, 24);
+			f->magnitude = rough ? random_log(r, 6, 60) : random_log(r, 1.8, 20);
+			return rough ? random_log(r, 6, 30) : random_log(r, 2, 24);
 		case LEAK:
 			f->magnitude = random_unit(r) < 0.75 ? -random_between(r, 0.02, 0.07)
 				: random_between(r, 0.025, 0.07);
@@ -304,7 +304,8 @@ plant(World *world, Class class, Random *r)
 		return 0;
 	if (s->fault_count > 0 && random_unit(r) > 0.15)
 		return 0;
-	if (class == ZONE && !has_night(world, s))
+	/* a shift of what has no shape, or too few rows to have one, is none */
+	if (class == ZONE && (!has_night(world, s) || (s->kind == AMOUNTS && s->rate < 1.0)))
 		return 0;
 	if ((s->begin == EPOCH || s->begin > s->end - 20 * DAY) && class == FIRST)
 		return 0;

@@ -16,6 +16,7 @@
 								 * is 0.217 */
 #define ALONE 0.3
 #define Z_CLIP 8.0
+#define SMOOTH_CLIP 12.0		/* sigmas */
 #define RATIO_CLIP 4.0
 #define RATIO_FLOOR 0.02		/* of the level */
 #define NOTHING_SHARE 0.8		/* of what independent zeros would say */
@@ -49,14 +50,18 @@ smooth(const BjBaseline *b, Finding *f)
 	uint32_t	n = b->observations;
 	double		memory = f->gap / (f->gap + 86400);
 	double		step = clip(f->ratio / (1.25 * b->log_scale + 0.03), -6, 6);
+	double		limit = n < LEAST_OBSERVATIONS ? 1e30 : SMOOTH_CLIP * f->forecast.sigma;
+	double		residual = clip(f->residual, -limit, limit);
+	double		seasonal = clip(f->seasonal, -limit, limit);
 
-	f->smooth[SMOOTH_SHORT] = keep(smoothed(b->short_residual, f->residual, 0.15, n));
-	f->smooth[SMOOTH_SEASONAL] = keep(smoothed(b->seasonal_residual, f->seasonal, 0.05, n));
+	/* clipped, so that one huge value does not linger for weeks */
+	f->smooth[SMOOTH_SHORT] = keep(smoothed(b->short_residual, residual, 0.15, n));
+	f->smooth[SMOOTH_SEASONAL] = keep(smoothed(b->seasonal_residual, seasonal, 0.05, n));
 	f->smooth[SMOOTH_RATIO] = keep(smoothed(b->smooth_ratio, clip(f->ratio, -RATIO_CLIP, RATIO_CLIP), 0.05, n));
 	f->smooth[SMOOTH_PATTERN] = keep(smoothed(b->pattern, clip(size_of(f->z), 0, Z_CLIP), 0.05, n));
 	f->smooth[SMOOTH_RISE] = keep(clip(b->rise + step - 1, 0, 40));
 	f->smooth[SMOOTH_FALL] = keep(clip(b->fall - step - 1, 0, 40));
-	f->smooth[SMOOTH_DAY_SUM] = keep(b->day_sum + memory * (f->x - b->day_sum));
+	f->smooth[SMOOTH_DAY_SUM] = keep(b->day_sum + memory * (f->forecast.seasonal + seasonal - b->day_sum));
 	f->smooth[SMOOTH_DAY_EXPECTED] = keep(b->day_expected + memory * (f->forecast.seasonal - b->day_expected));
 }
 
