@@ -26,7 +26,7 @@ DATA = $(wildcard src/sql/update/billadj--*--*.sql)
 REGRESS = install policy numeric money rate aggregate prorate explain anomaly catalogue attach usage totals parked correct backfill \
           partitions shadow monitor \
           subscription \
-          override \
+          override audit \
           uninstall
 REGRESS_OPTS = --load-extension=btree_gist
 # fixture makes what the others build on, so it runs first.
