@@ -578,6 +578,8 @@ BEGIN
       FROM named n
      WHERE (n.name, n.role_name, n.privilege_type, coalesce(n.column_name, ''))
            NOT IN (SELECT g.name, g.role_name, g.privilege, coalesce(g.column_name, '') FROM granted g)
+       -- what has another name is told as missing
+       AND (n.name IN (SELECT g.name FROM granted g) OR n.name IN (SELECT k.name FROM billadj.control_tables() k))
      ORDER BY n.name, n.column_name, n.role_name, n.privilege_type;
     -- What the extension's script left is kept by the server beside what holds now.
     RETURN QUERY
