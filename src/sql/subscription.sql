@@ -394,7 +394,10 @@ BEGIN
         PERFORM billadj.refuse_change(format('%L is no way to settle', settle), NULL, 'Write "settle": "credit", "refund" or "none".');
     END IF;
     SELECT e.value INTO here FROM jsonb_array_elements(terms) AS e(value)
-     WHERE (e.value ->> 'valid')::tstzrange @> at AND e.value ->> 'state' = 'active';
+     WHERE (e.value ->> 'valid')::tstzrange @> at AND e.value ->> 'state' IN ('active', 'forfeited');
+    IF settle = 'none' AND here ->> 'state' = 'forfeited' THEN
+        RETURN terms;           -- it has ended like that already
+    END IF;
     SELECT coalesce(jsonb_agg(e.value || CASE WHEN upper((e.value ->> 'valid')::tstzrange) <= at THEN '{}'::jsonb
                                               ELSE jsonb_build_object('term_id', NULL, 'valid', tstzrange(lower((e.value ->> 'valid')::tstzrange), at)) END
                               ORDER BY (e.value ->> 'valid')::tstzrange), '[]')
@@ -459,8 +462,7 @@ DECLARE
     fresh jsonb;
 BEGIN
     SELECT e.value, e.value ->> 'time_zone' INTO here, zone FROM jsonb_array_elements(cycles) AS e(value)
-     WHERE (e.value ->> 'valid')::tstzrange @> at OR upper((e.value ->> 'valid')::tstzrange) = at
-     ORDER BY (e.value ->> 'valid')::tstzrange LIMIT 1;
+     WHERE (e.value ->> 'valid')::tstzrange @> at;
     IF here IS NULL THEN
         PERFORM billadj.refuse_change(format('the subscription has no periods at %s', at), NULL, 'Name a time after its start.');
     END IF;
@@ -468,7 +470,10 @@ BEGIN
         IF change ->> 'time_zone' IS NOT DISTINCT FROM zone THEN
             RETURN cycles;
         END IF;
-        seam := (at AT TIME ZONE zone) AT TIME ZONE (change ->> 'time_zone');
+        -- where other periods begin anyway, there is no last one to end there
+        IF at > lower((here ->> 'valid')::tstzrange) THEN
+            seam := (at AT TIME ZONE zone) AT TIME ZONE (change ->> 'time_zone');
+        END IF;
         fresh := here || jsonb_build_object('time_zone', change -> 'time_zone', 'anchor', ((here ->> 'anchor')::timestamptz AT TIME ZONE zone) AT TIME ZONE (change ->> 'time_zone'));
     ELSE
         fresh := here || jsonb_build_object('anchor', coalesce((change ->> 'anchor')::timestamptz, at), 'every', coalesce(change -> 'every', here -> 'every'));
@@ -598,6 +603,10 @@ DECLARE
 BEGIN
     IF until <= at THEN
         PERFORM billadj.refuse_change(format('it ends at %s, before it begins at %s', until, at), NULL, 'Write a later "until", or leave it out.');
+    END IF;
+    IF kind IN ('reactivate', 'renew') AND EXISTS (SELECT FROM jsonb_array_elements(terms) AS e(value)
+            WHERE lower((e.value ->> 'valid')::tstzrange) = at AND e.value ->> 'state' <> 'forfeited' AND e.value @> patch) THEN
+        RETURN terms;           -- done already
     END IF;
     CASE kind
         WHEN 'plan' THEN
@@ -926,10 +935,9 @@ BEGIN
     END IF;
     PERFORM billadj.follow_usage_prices(subscription, wanted.account, wanted.currency, wanted.effective_at);
     IF change ->> 'settle' = 'refund' AND net < 0 AND NOT proposed THEN
-        INSERT INTO billadj.proposal (account, proposal_id, kind, delta, currency, cause, period_start, target)
-        VALUES (wanted.account, nextval('billadj.proposal_id_seq'), 'refund', net, wanted.currency, 'refund',
-                (SELECT min((e.value ->> 'posted_period_start')::timestamptz) FROM jsonb_array_elements(lines) AS e(value)),
-                jsonb_build_object('subscription_id', subscription, 'change_id', number));
+        PERFORM billadj.add_proposal(wanted.account, 'refund', NULL, net, wanted.currency, 'refund',
+            (SELECT min((e.value ->> 'posted_period_start')::timestamptz) FROM jsonb_array_elements(lines) AS e(value)),
+            jsonb_build_object('subscription_id', subscription, 'change_id', number));
     END IF;
     PERFORM billadj.send_message(wanted.account, 'subscription.' || (change ->> 'kind'),
                                   jsonb_build_object('subscription_id', subscription, 'change_id', number, 'change', change, 'effective_at', wanted.effective_at,
@@ -1131,6 +1139,7 @@ SET datestyle = 'ISO'
 AS $function$
 #variable_conflict use_column
 DECLARE
+    begun  record;
     number bigint := 0;
 BEGIN
     PERFORM billadj.send_message(t.account, 'subscription.term_began',
@@ -1167,7 +1176,10 @@ DECLARE
     number   bigint;
 BEGIN
     PERFORM billadj.require_installed();
-    IF account IS NULL AND subscription IS NULL THEN
+    IF account IS NULL AND subscription IS NOT NULL THEN
+        account := (SELECT f.account FROM billadj.find_subscription(subscription) f);
+    END IF;
+    IF account IS NULL THEN
         LOCK TABLE billadj.subscription IN SHARE ROW EXCLUSIVE MODE;
     ELSE
         FOR number IN SELECT s.subscription_id FROM billadj.subscription s
