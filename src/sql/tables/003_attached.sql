@@ -1,4 +1,5 @@
--- 003_attached.sql: what is attached, by the triggers that are really there
+-- 003_attached.sql: what is attached, by the triggers that are really there, and a
+-- usage table for who has none
 
 -- No function of the library is named here: a view that did would be dropped
 -- with the extension.
@@ -50,3 +51,31 @@ COMMENT ON COLUMN billadj.attached.created_by IS 'the login that attached it';
 
 GRANT SELECT ON billadj.attached
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+
+-- One plain table: with months as partitions its key would have to hold the
+-- time, and the same event at another time would be a second one.
+CREATE TABLE billadj.usage (
+    account     text        COLLATE "C" NOT NULL,
+    event_key   text        COLLATE "C" NOT NULL DEFAULT gen_random_uuid()::text,
+    meter       text        COLLATE "C" NOT NULL,
+    quantity    numeric     NOT NULL,
+    occurred_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    dimensions  jsonb       NOT NULL DEFAULT '{}',
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    created_by  text        NOT NULL DEFAULT session_user,
+    CONSTRAINT usage_pkey PRIMARY KEY (account, event_key),
+    CONSTRAINT usage_dimensions_check CHECK (jsonb_typeof(dimensions) = 'object')
+);
+COMMENT ON TABLE billadj.usage IS 'usage of who has no table of his own for it; rated once it is attached, like any other table';
+COMMENT ON COLUMN billadj.usage.account IS 'who is billed';
+COMMENT ON COLUMN billadj.usage.event_key IS 'name of the event within its account, of whoever reports it: the same again is the same event; a random one where none is given';
+COMMENT ON COLUMN billadj.usage.meter IS 'what was used';
+COMMENT ON COLUMN billadj.usage.quantity IS 'how much of it';
+COMMENT ON COLUMN billadj.usage.occurred_at IS 'when it was used';
+COMMENT ON COLUMN billadj.usage.dimensions IS 'what else is known of it, for reports: region, project …; rating does not look at it';
+COMMENT ON COLUMN billadj.usage.created_at IS 'when it was written';
+COMMENT ON COLUMN billadj.usage.created_by IS 'the login that wrote it';
+GRANT SELECT ON billadj.usage
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+GRANT INSERT ON billadj.usage TO billadj_operator, billadj_admin;
+GRANT UPDATE, DELETE ON billadj.usage TO billadj_admin;
