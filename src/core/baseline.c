@@ -284,6 +284,7 @@ observe_in_bucket(BjStream *stream, const BjDetect *detect, int64_t at, double x
 	else if (detect->bucketing == BJ_BUCKET_LAST || x > b->bucket_sum)
 		b->bucket_sum = x;
 	b->bucket_rows++;
+	bj_days_turn(b, at);
 	peek(stream, detect, judgement);
 }
 
@@ -307,7 +308,9 @@ bj_stream_observe(BjStream *stream, const BjDetect *detect, const BjRow *row,
 	seconds = (double) (at - b->last_at) / BJ_SECOND;
 	if (b->rows < UINT32_MAX)
 		b->rows++;
-	if (detect->cumulative)
+	if (!detect->cumulative)
+		b->last_value = x;
+	else
 	{
 		if (!bj_rules_increase(b, detect, row, &x, judgement))
 		{

@@ -13,17 +13,25 @@
 #define STEP_CLIP 4.0			/* scales */
 #define SLACK 1.0				/* scales that a day may be off */
 #define CUSUM_MAX 9.0
+/* decades of such a sum: two days at the clip are not enough */
+#define CUSUM_BASE 0.7
+#define CUSUM_WEIGHT 0.6
 #define SUSPECT 2.5				/* sum from which days are learned slower */
 #define SUSPECT_RATE 0.4
 #define SEASON_DAYS 15			/* then the scale is learned anew */
 #define MATERIAL 0.2			/* octaves */
-#define LEAST_DAYS 10
+#define LEAST_DAYS 16
 #define MOST_ZEROS 0.5
-#define ZONE_MISFIT 0.0004		/* 10 % of the mean hour, squared, over 24 */
 #define ZONE_DAYS 21
-#define ZONE_FIT 0.4			/* of the day's variance that may remain */
+#define ZONE_FLOOR 0.05			/* of the level, beside zeros */
+#define ZONE_MOST 3.5			/* decades a day */
+#define ZONE_USUAL 1.5			/* times what a day usually yields */
+#define ZONE_SPREAD 0.04		/* variance of the usual day, octaves */
+#define ZONE_WEIGHT 0.9
+#define TURN_MEMORY 0.8			/* of a day */
+#define TURN_LEAST 0.15			/* of the mean direction: flat days have none */
+#define TURN_WEIGHT 0.078		/* 0.217 over the variance of such a sum */
 #define ZONE_LEAST 2			/* hours */
-#define ZONE_SHAPE 0.02			/* variance of the usual day over its square */
 
 static int32_t
 day_of(int64_t at)
@@ -45,70 +53,55 @@ hour_value(const BjBaseline *b, int week_hour, int off)
 }
 
 /*
- * How badly the last 24 hours fit the usual ones so many hours off, both
- * scaled to the same sum.
+ * How badly the logarithms of the last 24 hours fit the usual ones so many
+ * hours off, whatever the level: the sum of squares about the mean difference.
  */
 static double
 misfit(const double *hours, const double *usual, int off)
-{
-	double		sum = 0,
-				usual_sum = 0,
-				squares = 0,
-				factor;
-
-	for (int i = 0; i < 24; i++)
-	{
-		sum += hours[i];
-		usual_sum += usual[i + 12 - off];
-	}
-	factor = sum / (usual_sum + 1e-9);
-	for (int i = 0; i < 24; i++)
-	{
-		double		d = hours[i] - factor * usual[i + 12 - off];
-
-		squares += d * d;
-	}
-	return squares / (sum * sum + 1e-9);
-}
-
-/* A day without ups and downs is the same at any hour. */
-static bool
-has_shape(const double *usual)
 {
 	double		sum = 0;
 	double		squares = 0;
 
 	for (int i = 0; i < 24; i++)
 	{
-		sum += usual[i];
-		squares += usual[i] * usual[i];
+		double		d = hours[i] - usual[i + 12 - off];
+
+		sum += d;
+		squares += d * d;
 	}
-	return 24 * squares - sum * sum > ZONE_SHAPE * sum * sum;
+	return squares - sum * sum / 24;
 }
 
-/* The day that ended against its usual shape, earlier or later. */
+/*
+ * The day that ended against its usual shape, earlier or later: how much more
+ * likely another lag is, in decades, with the noise of the hours and what
+ * such a comparison usually yields taken off.
+ */
 static void
 judge_zone(const BjBaseline *b, Finding *f)
 {
 	double		hours[24];
 	double		usual[48];
 	double		here;
-	double		best = 1e30;
+	double		best;
 	int			lag = 0;
 	double		evidence;
 	double		sum = 0;
 	double		spread = 0;
+	double		variance;
+	double		floor = ZONE_FLOOR * size_of(b->slow) + 1e-9;
 	int			begin = slot_of((int64_t) b->day_number * BJ_DAY, BJ_HOUR, 168);
 
-	f->zone_evidence = b->zone_evidence * 0.5f;
+	f->zone_evidence = b->zone_evidence * 0.7f;
 	f->zone_lag = b->zone_lag;
-	if (b->days < ZONE_DAYS || b->hour_count < 24)
+	f->zone_day = b->zone_usual;
+	if (b->days < ZONE_DAYS || b->hour_count < 24 || b->zeros > 0.1f)
 		return;
 	for (int i = 0; i < 24; i++)
-		hours[i] = bj_slot_value(b->hours[i]);
+		hours[i] = log2_of(clip(bj_slot_value(b->hours[i]), 0, 1e30) + floor);
 	for (int i = 0; i < 48; i++)
-		usual[i] = hour_value(b, begin + i - 12 + 168, 0);
-	here = misfit(hours, usual, 0);
+		usual[i] = log2_of(clip(hour_value(b, begin + i - 12 + 168, 0), 0, 1e30) + floor);
+	here = best = misfit(hours, usual, 0);
 	for (int off = -12; off <= 12; off++)
 	{
 		double		error = misfit(hours, usual, off);
@@ -119,21 +112,95 @@ judge_zone(const BjBaseline *b, Finding *f)
 			lag = off;
 		}
 	}
+	variance = 1.25 * b->log_scale + 0.03;
+	variance *= variance;
+	if (variance < best / 22)
+		variance = best / 22;
+	evidence = clip(0.217 * (here - best) / variance, 0, ZONE_MOST);
+	f->zone_day = keep(evidence);
 	for (int i = 0; i < 24; i++)
-		sum += hours[i] / 24;
-	for (int i = 0; i < 24; i++)
-		spread += (hours[i] - sum) * (hours[i] - sum);
-	spread /= 576 * sum * sum + 1e-9;
-	if (size_of(lag) < ZONE_LEAST || here < ZONE_MISFIT || best > ZONE_FIT * spread ||
-		!has_shape(usual + 12))
+	{
+		double		day = log2_of(clip(bj_slot_value(b->day[2 * i]), 0, 1e30) + floor);
+
+		sum += day;
+		spread += day * day;
+	}
+	if (size_of(lag) < ZONE_LEAST || spread / 24 - sum * sum / 576 < ZONE_SPREAD)
 		return;
-	evidence = clip(log2_of((here + 1e-12) / (best + 1e-12)), 0, 4) - 0.6;
+	evidence -= ZONE_USUAL * b->zone_usual;
 	if (evidence < 0)
 		return;
 	if (size_of(lag - b->zone_lag) <= 1)
-		evidence += 0.8 * b->zone_evidence;
-	f->zone_evidence = keep(evidence);
+		evidence += 0.9 * b->zone_evidence;
+	f->zone_evidence = keep(clip(evidence, 0, 30));
 	f->zone_lag = lag;
+}
+
+/* The hours of a day as directions. */
+static const double clock_x[24] = {
+	1, 0.96592582628906829, 0.86602540378443865, 0.70710678118654752, 0.5,
+	0.25881904510252076, 0, -0.25881904510252076, -0.5, -0.70710678118654752,
+	-0.86602540378443865, -0.96592582628906829, -1, -0.96592582628906829,
+	-0.86602540378443865, -0.70710678118654752, -0.5, -0.25881904510252076, 0,
+	0.25881904510252076, 0.5, 0.70710678118654752, 0.86602540378443865,
+	0.96592582628906829
+};
+
+static double
+clock_y(int hour)
+{
+	return clock_x[(hour + 18) % 24];
+}
+
+/* A row of a stream with many a day, on the clock. */
+void
+bj_days_turn(BjBaseline *b, int64_t at)
+{
+	int			hour = slot_of(at, BJ_HOUR, 24);
+
+	b->today_turn[0] = keep(b->today_turn[0] + clock_x[hour]);
+	b->today_turn[1] = keep(b->today_turn[1] + clock_y(hour));
+}
+
+/*
+ * Rows that come as they please: the mean direction of the day's rows on a
+ * clock of 24 hours.  Across the usual direction the sum of n of them varies
+ * with n / 2; a turn adds up over the days.
+ */
+static void
+judge_turn(const BjBaseline *b, double rows, Finding *f)
+{
+	double		size2 = b->usual_turn[0] * (double) b->usual_turn[0] +
+		b->usual_turn[1] * (double) b->usual_turn[1];
+	double		best = 0;
+	double		across;
+	double		scale = 1.25 * b->zone_usual;
+
+	f->zone_evidence = b->zone_evidence * (float) TURN_MEMORY;
+	f->zone_day = b->zone_usual;
+	f->zone_lag = b->zone_lag;
+	if (b->days < LEAST_DAYS || size2 < TURN_LEAST * TURN_LEAST || rows < 3)
+		return;
+	across = (b->usual_turn[0] * (double) b->today_turn[1] -
+			  b->usual_turn[1] * (double) b->today_turn[0]) * exp2_of(-0.5 * log2_of(size2)) *
+		exp2_of(-0.5 * log2_of(rows / 2));
+	f->zone_day = keep(size_of(across));
+	if (scale < 1)
+		scale = 1;
+	f->zone_evidence = keep(f->zone_evidence + clip(across / scale, -4, 4));
+	for (int off = -12; off < 12; off++)
+	{
+		int			turn = (off + 24) % 24;
+		double		x = b->usual_turn[0] * clock_x[turn] - b->usual_turn[1] * clock_y(turn);
+		double		y = b->usual_turn[0] * clock_y(turn) + b->usual_turn[1] * clock_x[turn];
+		double		along = x * b->today_turn[0] + y * b->today_turn[1];
+
+		if (along > best)
+		{
+			best = along;
+			f->zone_lag = off;
+		}
+	}
 }
 
 static double
@@ -159,6 +226,7 @@ bj_days_judge(const BjBaseline *b, Finding *f)
 	f->cusum[1] = b->cusum[1];
 	f->zone_evidence = b->zone_evidence;
 	f->zone_lag = b->zone_lag;
+	f->zone_day = b->zone_usual;
 	f->day_ends = b->observations > 0 && day_of(f->at) != b->day_number;
 	if (!f->day_ends)
 		return;
@@ -206,11 +274,16 @@ bj_days_judge(const BjBaseline *b, Finding *f)
 		return;
 	most = off > 0 ? f->cusum[0] : f->cusum[1];
 	if (size_of(off) > MATERIAL && b->zeros < MOST_ZEROS)
-		f->rarity[CH_CUSUM] = 1 + 0.6 * most;
-	if (!bj_is_daily(b))
+		f->rarity[CH_CUSUM] = CUSUM_BASE + CUSUM_WEIGHT * most;
+	if (mode_of(b) >= BJ_MODE_HOURS)
+	{
+		judge_turn(b, rows, f);
+		f->rarity[CH_ZONE] = TURN_WEIGHT * f->zone_evidence * f->zone_evidence;
+	}
+	else if (!bj_is_daily(b))
 	{
 		judge_zone(b, f);
-		f->rarity[CH_ZONE] = 1 + f->zone_evidence;
+		f->rarity[CH_ZONE] = ZONE_WEIGHT * f->zone_evidence;
 	}
 }
 
@@ -242,6 +315,16 @@ bj_days_follow(BjBaseline *b, const Finding *f, bool learn)
 		}
 		if (slow < 1)
 			age = 1000;
+		if (mode_of(b) >= BJ_MODE_HOURS)
+		{
+			double		n = (bj_is_daily(b) ? f->rows : b->today_rows) + 1e-9;
+
+			follow(&b->usual_turn[0], clip(b->today_turn[0] / n, -1, 1), 0.05, b->days);
+			follow(&b->usual_turn[1], clip(b->today_turn[1] / n, -1, 1), 0.05, b->days);
+			follow(&b->zone_usual, clip(f->zone_day, 0, 2 * b->zone_usual + 0.5), 0.1, b->days);
+		}
+		else if (b->days >= ZONE_DAYS)
+			follow(&b->zone_usual, clip(f->zone_day, 0, 2 * b->zone_usual + 0.5), 0.1, b->days - ZONE_DAYS);
 		follow(&b->daily_bias, b->daily_bias + clip(off, -limit, limit), slow * BIAS_RATE, b->days);
 		follow(&b->daily_scale, clip(size, 0, limit), slow * SCALE_RATE, age);
 		if (b->days < UINT16_MAX)
@@ -250,6 +333,7 @@ bj_days_follow(BjBaseline *b, const Finding *f, bool learn)
 	if (f->day_ends)
 	{
 		b->today = b->today_expected = b->today_logs = b->today_rows = 0;
+		b->today_turn[0] = b->today_turn[1] = 0;
 		b->today_count = 0;
 	}
 	b->today = keep(b->today + f->x);

@@ -204,6 +204,7 @@ typedef struct Finding
 								 * for few and for many */
 	float		cusum[2];
 	float		zone_evidence;
+	float		zone_day;
 	int			zone_lag;
 	double		magnitude[BJ_CHANNELS];
 	double		rarity[CH_ALL]; /* decades; 0: mute */
@@ -239,6 +240,8 @@ extern int16_t bj_slot_of(double x);
 /* baseline_days.c */
 extern void bj_days_judge(const BjBaseline *b, Finding *f);
 extern void bj_days_follow(BjBaseline *b, const Finding *f, bool learn);
+
+extern void bj_days_turn(BjBaseline *b, int64_t at);
 
 /* baseline_peer.c */
 extern double bj_peer_decades(const BjPeer *peer, const BjBaseline *b, double x);

@@ -48,6 +48,8 @@ typedef struct BjBaseline
 	float		regular;		/* share of spacings near the median */
 	float		pace;			/* mean seconds between rows */
 	float		price;			/* log2 of the usual unit price */
+	float		today_turn[2];	/* sum of the rows' directions on a clock of
+								 * 24 hours */
 	uint16_t	price_rows;
 	uint16_t	price_run;		/* rows off the usual price */
 	uint16_t	spacings;		/* seen */
@@ -68,6 +70,7 @@ typedef struct BjBaseline
 	/* the rest: changes with each observation */
 	int64_t		observed_at;	/* begin of the last observation */
 	int64_t		alert_at;		/* of the last high score */
+	int64_t		incident_at;	/* begin of the last incident that closed */
 	uint64_t	signs;
 	double		run_value;		/* of the last observation */
 	uint32_t	run;			/* observations equal to it in a row */
@@ -104,6 +107,8 @@ typedef struct BjBaseline
 	uint16_t	filler;
 	float		repeats;		/* share of values equal to the one before */
 	float		zone_evidence;
+	float		zone_usual;		/* what a day yields of it */
+	float		usual_turn[2];	/* mean direction of a row */
 	float		largest;		/* log2 of the largest value */
 	float		today_rows;
 	float		size_mean;		/* log2 of values above zero */
@@ -115,7 +120,6 @@ typedef struct BjBaseline
 	int16_t		day[48];		/* half hours of the day, as slots */
 	int16_t		week[168];		/* hours of the week, as slots */
 	uint8_t		visits[108];	/* 4 bits a slot, day first */
-	uint8_t		unused[4];
 	BjTail		tails[BJ_CHANNELS];
 } BjBaseline;
 

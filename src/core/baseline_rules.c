@@ -10,6 +10,7 @@
 /* Times in the bounds of which sums of them do not overflow. */
 #define TIME_MAX INT64_C(4000000000000000000)
 
+#define SMOOTH 0.01				/* share by which rows must differ to tell */
 #define RARE 0.02				/* a rule is quiet where more rows break it */
 
 static double
@@ -75,16 +76,17 @@ print_of(double quantity)
 	uint64_t	bits;
 
 	memcpy(&bits, &quantity, sizeof(bits));
+	/* as splitmix64 ends: numbers in a row must not have related prints */
+	bits = (bits ^ bits >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+	bits = (bits ^ bits >> 27) * UINT64_C(0x94D049BB133111EB);
 	bits ^= bits >> 31;
-	bits *= UINT64_C(0x9E3779B97F4A7C15);
-	bits ^= bits >> 29;
-	bits *= UINT64_C(0xBF58476D1CE4E5B9);
 	return (uint8_t) (bits >> 56);
 }
 
 /*
  * Do the last rows repeat a run of earlier quantities?  Only rare ones tell:
- * a print that is there often proves nothing.
+ * a print that is there often proves nothing, nor does one that hardly differs
+ * from the one before: a slow drift passes the same values again.
  */
 static bool
 repeats_a_run(BjBaseline *b, double quantity)
@@ -105,7 +107,8 @@ repeats_a_run(BjBaseline *b, double quantity)
 		if (nearest == 0)
 			nearest = back;
 	}
-	if (quantity == 0 || matches == 0 || matches > 2 || b->repeats > 0.1f ||
+	if (quantity == 0 || matches == 0 || matches > 2 ||
+		size_of(quantity - b->last_value) < SMOOTH * size_of(quantity) ||
 		b->prints[(at - 1 + BJ_FINGERPRINTS) % BJ_FINGERPRINTS] == print)
 		b->repeat_run = 0;
 	else if (b->repeat_run > 0 && b->prints[(at - lag + BJ_FINGERPRINTS) % BJ_FINGERPRINTS] == print)

@@ -56,14 +56,14 @@ typedef struct FieldRun
 static const FieldRun layout[] = {
 	/* the head, first_at .. reserved */
 	{8, FIELD_INTEGER, 3}, {8, FIELD_REAL, 2}, {4, FIELD_INTEGER, 4},
-	{4, FIELD_REAL, 4}, {2, FIELD_INTEGER, BJ_FINGERPRINTS + 10},
+	{4, FIELD_REAL, 6}, {2, FIELD_INTEGER, BJ_FINGERPRINTS + 10},
 	{1, FIELD_INTEGER, BJ_FINGERPRINTS + 4},
 	/* observed_at .. filler */
-	{8, FIELD_INTEGER, 3}, {8, FIELD_REAL, 1}, {4, FIELD_INTEGER, 3},
+	{8, FIELD_INTEGER, 4}, {8, FIELD_REAL, 1}, {4, FIELD_INTEGER, 3},
 	{4, FIELD_REAL, 27}, {4, FIELD_INTEGER, 1}, {2, FIELD_INTEGER, 2},
 	{1, FIELD_INTEGER, 2}, {2, FIELD_INTEGER, 1},
 	/* repeats .. visits */
-	{4, FIELD_REAL, 7}, {2, FIELD_INTEGER, 2 + SLOTS}, {1, FIELD_INTEGER, 112},
+	{4, FIELD_REAL, 10}, {2, FIELD_INTEGER, 2 + SLOTS}, {1, FIELD_INTEGER, 108},
 };
 
 static const FieldRun tail_layout[] = {
@@ -176,7 +176,7 @@ is_sound(const BjBaseline *b)
 	/* Times: within what a timestamp can be, so that sums do not overflow. */
 	return size_of((double) b->first_at) < 4e18 && size_of((double) b->last_at) < 4e18 &&
 		size_of((double) b->bucket_at) < 4e18 && size_of((double) b->observed_at) < 4e18 &&
-		size_of((double) b->alert_at) < 4e18;
+		size_of((double) b->alert_at) < 4e18 && size_of((double) b->incident_at) < 4e18;
 }
 
 static void

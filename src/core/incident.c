@@ -10,9 +10,11 @@
  */
 #include "core/baseline_internal.h"
 
-#define ESCALATION 1.5			/* decades more than were told */
+#define ESCALATION 2.0			/* decades more than were told */
 #define ABNORMAL 1.0			/* decades below the threshold that are still
 								 * abnormal */
+
+#define AGAIN (2 * BJ_HOUR)
 
 /*
  * From decades as the tails give them to decades that mean what they say: 3
@@ -156,6 +158,20 @@ restore(BjStream *stream)
 	*b = *trusted;
 }
 
+/*
+ * What comes at the same hour a day or a week after the incident before is no
+ * incident but a habit: were it not learned, it would be one for ever.
+ */
+static bool
+comes_again(int64_t opened_at, int64_t before)
+{
+	int64_t		apart = opened_at - before;
+
+	return before != 0 &&
+		(size_of((double) (apart - BJ_DAY)) <= (double) AGAIN ||
+		 size_of((double) (apart - 7 * BJ_DAY)) <= (double) AGAIN);
+}
+
 /* A new normal has its own usual days: what the old ones added up to is moot. */
 static void
 accept_days(BjBaseline *b)
@@ -215,9 +231,13 @@ bj_incident_step(BjStream *stream, const BjDetect *detect, const Finding *f,
 
 	if (f->at - incident->last_abnormal_at >= quiet_after(stream, detect))
 	{
-		restore(stream);
+		bool		again = comes_again(incident->opened_at, stream->baseline.incident_at);
+
+		if (!again)
+			restore(stream);
 		close_incident(stream);
-		judgement->closed = BJ_OUTCOME_PASSED;
+		stream->baseline.incident_at = incident->opened_at;
+		judgement->closed = again ? BJ_OUTCOME_NEW_NORMAL : BJ_OUTCOME_PASSED;
 	}
 	else if (f->at - incident->opened_at >= (int64_t) (detect->new_normal_days * 86400) * BJ_SECOND)
 	{
