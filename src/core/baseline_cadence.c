@@ -13,7 +13,7 @@ static BjMode
 wanted(const BjBaseline *b)
 {
 	BjMode		mode = mode_of(b);
-	double		dense = mode == BJ_MODE_DAYS ? 2400 : mode == BJ_MODE_HOURS ? 5400 : 3600;
+	double		dense = mode == BJ_MODE_DAYS ? 2400 : mode == BJ_MODE_HOURS ? 10800 : 3600;
 
 	if (b->regular >= LEAST_REGULAR)
 		return BJ_MODE_ROWS;

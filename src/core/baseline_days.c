@@ -30,7 +30,7 @@
 #define ZONE_WEIGHT 0.9
 #define TURN_MEMORY 0.8			/* of a day */
 #define TURN_LEAST 0.15			/* of the mean direction: flat days have none */
-#define TURN_WEIGHT 0.078		/* 0.217 over the variance of such a sum */
+#define TURN_WEIGHT 0.11		/* 0.217 over the variance of such a sum */
 #define ZONE_LEAST 2			/* hours */
 
 static int32_t

@@ -14,8 +14,8 @@
 #define UNSEEN_WEIGHT 0.4		/* observations */
 #define UNSEEN_SLOPE 2.0
 #define UNSEEN_OCTAVES 6.0
-#define SLOPE_SEEN 30.0
-#define SLOPE_PRIOR 10.0
+#define SLOPE_SEEN 12.0
+#define SLOPE_PRIOR 6.0
 #define SLOPE_MOST 5.0
 #define CREDIT 0.6				/* of history */
 #define CREDIT_AT 4000.0		/* observations */
