@@ -341,6 +341,21 @@ SELECT act.as_('mona', format('SELECT billadj.approve_override(%1$s, (SELECT con
 SELECT review_token ~ '^[0-9a-f]{64}$' AND review_token <> :'token' AS hashed, comment IS NULL AS apart FROM billadj.override_decision WHERE request_id = :t1;
 SELECT act.policy('instance', '{"op": "update", "key": {"instance_id": 1}, "row": {"require_review": false}}');
 
+-- ---- what the library proposes ----
+
+-- as a function of the library would, for a host statement whose login is no person
+INSERT INTO billadj.proposal (account, proposal_id, kind, charge_id, delta, currency, cause, period_start, created_by, request_id)
+VALUES ('kind-2', 1001, 'credit', act.charge('kind-2'), -0.0625, 'USD', 'correction', '2026-05-01', 'somebody', 1),
+       ('prop-2', 1002, 'debit', NULL, 15000.125, 'USD', 'correction', '2026-04-01', 'somebody', NULL),
+       ('prop-3', 1003, 'credit', NULL, -1, 'GBP', 'correction', '2026-04-01', 'somebody', NULL);
+SELECT proposal_id, created_by, request_id FROM billadj.proposal ORDER BY 1;
+SELECT act.as_('rita', 'SELECT billadj.submit_proposals()') AS no_operator, act.as_('olga', 'SELECT billadj.submit_proposals()') AS submitted, act.as_('olga', 'SELECT billadj.submit_proposals()') AS again;
+SELECT p.proposal_id, r.kind, r.delta, r.cause, r.reason_code, r.state, r.requested_by, r.period_start, a.delta AS adjusted, a.cause
+  FROM billadj.proposal p LEFT JOIN billadj.override_request r USING (request_id) LEFT JOIN billadj.adjustment a USING (request_id) ORDER BY 1;
+SELECT act.as_('olga', format('UPDATE billadj.override_request SET delta = -1 WHERE request_id = %s', (SELECT request_id FROM billadj.proposal WHERE proposal_id = 1002))) AS not_revised,
+       act.as_('olga', $$INSERT INTO billadj.override_request (account, kind, reason_code, target) VALUES ('prop-2', 'debit', 'x', '{"proposal_id": 1002}')$$) AS twice,
+       act.as_('olga', 'INSERT INTO billadj.proposal (account, proposal_id, kind, delta, currency, cause, period_start) VALUES (''x'', 1, ''credit'', -1, ''USD'', ''x'', now())') AS not_yours;
+
 -- ---- a statement by hand is the same path, and no other is open ----
 
 SELECT act.credit('rita', 'hand', -15000) AS b1 \gset
@@ -367,7 +382,6 @@ UPDATE billadj.hold SET ended_at = NULL, outcome = NULL, request_id = NULL;
 DELETE FROM billadj.outbox WHERE sent_at IS NULL;
 DELETE FROM billadj.review_ticket;
 INSERT INTO billadj.request_comment (request_id, body_ref) VALUES (1, 1);
-INSERT INTO billadj.proposal (account, proposal_id, kind, delta, currency, cause, period_start) VALUES ('x', 1, 'credit', -1, 'USD', 'correction', now());
 TRUNCATE billadj.override_request, billadj.override_decision;
 TRUNCATE billadj.adjustment;
 SET session_replication_role = replica;
@@ -480,3 +494,5 @@ SELECT count(*) >= 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
 DROP SCHEMA host CASCADE;
 DROP SCHEMA act CASCADE;
 DROP ROLE regress_rita, regress_ritas_other, regress_mona, regress_mike, regress_lena, regress_dora, regress_olga, regress_paul, regress_pia, regress_nobody;
+-- as it was found
+SELECT count(*) > 0 AS installed FROM billadj.install();
