@@ -91,3 +91,4 @@ SELECT billadj.merkle_path(ARRAY[sha256('a')], 2);
 
 DROP TABLE audited_usage;
 SELECT count(*) >= 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
+SELECT count(*) > 0 AS installed FROM billadj.install();

@@ -344,10 +344,11 @@ SELECT act.policy('instance', '{"op": "update", "key": {"instance_id": 1}, "row"
 -- ---- what the library proposes ----
 
 -- as a function of the library would, for a host statement whose login is no person
-INSERT INTO billadj.proposal (account, proposal_id, kind, charge_id, delta, currency, cause, period_start, created_by, request_id)
-VALUES ('kind-2', 1001, 'credit', act.charge('kind-2'), -0.0625, 'USD', 'correction', '2026-05-01', 'somebody', 1),
-       ('prop-2', 1002, 'debit', NULL, 15000.125, 'USD', 'correction', '2026-04-01', 'somebody', NULL),
-       ('prop-3', 1003, 'credit', NULL, -1, 'GBP', 'correction', '2026-04-01', 'somebody', NULL);
+SELECT setval('billadj.proposal_id_seq', 1000);
+SELECT billadj.add_proposal('kind-2', 'credit', act.charge('kind-2'), -0.0625, 'USD', 'correction', '2026-05-01', NULL),
+       billadj.add_proposal('prop-2', 'debit', NULL, 15000.125, 'USD', 'correction', '2026-04-01', NULL),
+       billadj.add_proposal('prop-3', 'credit', NULL, -1, 'GBP', 'correction', '2026-04-01', '{"why": "a test"}');
+SELECT billadj.add_proposal('prop-3', 'credit', NULL, NULL, 'GBP', 'correction', '2026-04-01', NULL);
 SELECT proposal_id, created_by, request_id FROM billadj.proposal ORDER BY 1;
 SELECT act.as_('rita', 'SELECT billadj.submit_proposals()') AS no_operator, act.as_('olga', 'SELECT billadj.submit_proposals()') AS submitted, act.as_('olga', 'SELECT billadj.submit_proposals()') AS again;
 SELECT p.proposal_id, r.kind, r.delta, r.cause, r.reason_code, r.state, r.requested_by, r.period_start, a.delta AS adjusted, a.cause
@@ -382,6 +383,7 @@ UPDATE billadj.hold SET ended_at = NULL, outcome = NULL, request_id = NULL;
 DELETE FROM billadj.outbox WHERE sent_at IS NULL;
 DELETE FROM billadj.review_ticket;
 INSERT INTO billadj.request_comment (request_id, body_ref) VALUES (1, 1);
+INSERT INTO billadj.proposal (account, proposal_id, kind, delta, currency, cause, period_start) VALUES ('x', 1, 'credit', -1, 'USD', 'correction', now());
 TRUNCATE billadj.override_request, billadj.override_decision;
 TRUNCATE billadj.adjustment;
 SET session_replication_role = replica;

@@ -11,11 +11,8 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/rel.h"
-#include "utils/timestamp.h"
 
-#include "actor.h"
 #include "decisionguard.h"
 #include "errors.h"
 #include "requestguard.h"
@@ -142,37 +139,6 @@ is_sending(TriggerData *trigdata)
 		bj_row_equal(&row, &old, "created_at") && bj_row_equal(&row, &old, "created_by");
 }
 
-/*
- * Functions of the library in SQL propose and tell as the owner of the tables
- * or as a superuser; nobody else has the right.  What they write decides
- * nothing: a proposal is submitted, and decided on, like any other request.
- */
-static HeapTuple
-own_message(TriggerData *trigdata)
-{
-	const char *name = RelationGetRelationName(trigdata->tg_relation);
-	bool		proposal = strcmp(name, "proposal") == 0;
-	RowEdit		row;
-
-	if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ||
-		(!proposal && strcmp(name, "outbox") != 0) ||
-		(!superuser_arg(GetUserId()) && GetUserId() != get_role_oid("billadj_owner", true)))
-		return NULL;
-	bj_row_open(&row, trigdata->tg_relation, trigdata->tg_trigtuple);
-	bj_row_set_null(&row, proposal ? "request_id" : "sent_at");
-	bj_row_set_time(&row, "created_at", GetCurrentTimestamp());
-	bj_row_set_text(&row, "created_by", bj_actor_login());
-	return bj_row_make(&row);
-}
-
-static HeapTuple
-expect(TriggerData *trigdata, HeapTuple row)
-{
-	bj_expect_row(trigdata->tg_relation, row,
-				  is_fact(trigdata->tg_relation) ? BJ_MUST_BE_STORED : BJ_MAY_BE_STORED, NULL);
-	return row;
-}
-
 /* BEFORE INSERT OR UPDATE OR DELETE, AFTER INSERT OR UPDATE, FOR EACH ROW. */
 PG_FUNCTION_INFO_V1(billadj_override_effect_trigger);
 Datum
@@ -194,9 +160,12 @@ billadj_override_effect_trigger(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	}
 	if (is_sending(trigdata) || (bj_engine_writes() && !TRIGGER_FIRED_BY_DELETE(trigdata->tg_event)))
-		return PointerGetDatum(TRIGGER_FIRED_BY_DELETE(trigdata->tg_event) ? row : expect(trigdata, row));
-	if ((row = own_message(trigdata)) != NULL)
-		return PointerGetDatum(expect(trigdata, row));
+	{
+		if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
+			bj_expect_row(trigdata->tg_relation, row,
+						  is_fact(trigdata->tg_relation) ? BJ_MUST_BE_STORED : BJ_MAY_BE_STORED, NULL);
+		return PointerGetDatum(row);
+	}
 	if (is_fact(trigdata->tg_relation) && !TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		raise_append_only(trigdata);
 	ereport(ERROR,
