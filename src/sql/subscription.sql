@@ -1139,7 +1139,6 @@ SET datestyle = 'ISO'
 AS $function$
 #variable_conflict use_column
 DECLARE
-    begun  record;
     number bigint := 0;
 BEGIN
     PERFORM billadj.send_message(t.account, 'subscription.term_began',

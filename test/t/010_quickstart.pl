@@ -65,7 +65,7 @@ is( $node->safe_psql('shop', "SELECT count(*) FROM ((($computed_anew) EXCEPT ALL
 is($node->safe_psql('shop', q{SELECT count(*) FROM billadj.meter_total WHERE rows = 0 AND (quantity, amount) <> (0, 0)}),
 	'0', 'where all rows were deleted nothing is left');
 is( $node->safe_psql('shop', q{
-	SELECT count(*) FROM (SELECT account, meter, period_start, price_id, sum(quantity), sum(amount) FROM billadj.charge GROUP BY 1, 2, 3, 4
+	SELECT count(*) FROM (SELECT account, meter, period_start, price_id, sum(quantity), sum(amount) FROM billadj.charge WHERE meter IS NOT NULL GROUP BY 1, 2, 3, 4
 	                      EXCEPT ALL
 	                      SELECT account, meter, period_start, price_id, quantity, amount FROM billadj.meter_total) d}),
 	'0', 'totals are the sums of their charges');
@@ -76,6 +76,8 @@ is( $node->safe_psql('shop', q{
 	  FROM billadj.meter_total t
 	 WHERE t.meter = 'storage_gb_hours' AND t.amount <> round(0.1 * t.quantity / 730, 12)}),
 	'0', 'a price that does not terminate telescopes too');
+is($node->safe_psql('shop', q{SELECT string_agg(c.amount::text, ' ' ORDER BY c.charge_id) FROM billadj.charge c WHERE c.subscription_id IS NOT NULL}),
+	'500 -387.1 1548.39 2000', 'the plan change is what anybody computes by hand');
 is($node->safe_psql('shop', q{SELECT count(*) FROM billadj.parked_usage WHERE resolved_at IS NULL}), '0', 'all parked usage was mended');
 is($node->safe_psql('shop', q{SELECT count(*) FROM billadj.rating_gap('shop.usage_event')}), '0', 'every host row has its charge');
 
