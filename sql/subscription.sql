@@ -147,7 +147,28 @@ SELECT billadj.subscribe('policy', 'p2000', '2026-04-01', as_of => '2026-04-01')
 SELECT amount, routed FROM billadj.preview_change(:s, '{"kind": "cancel", "at": "2026-04-10"}', '2026-04-10');
 SELECT amount, routed FROM billadj.preview_change(:s, '{"kind": "cancel", "at": "2026-04-20"}', '2026-04-20');
 SELECT amount, routed FROM billadj.preview_change(:s, '{"kind": "cancel", "at": "2026-04-20"}', '2026-05-25');
+SELECT amount, routed FROM billadj.cancel(:s, '2026-04-10', as_of => '2026-04-10');
+SELECT kind, delta, currency, cause, charge_id IS NOT NULL AS of_a_charge, request_id FROM billadj.proposal WHERE account = 'policy';
+SELECT amount, proposed FROM billadj.recurring_total WHERE account = 'policy';
+-- it is proposed once
+SELECT billadj.charge_subscriptions('2026-04-20', 'policy'), billadj.charge_subscriptions('2026-05-20', 'policy'), (SELECT sum(amount) FROM charged WHERE account = 'policy');
+-- a refund is a credit, and a proposal to pay it out
+SELECT billadj.subscribe('refund', 'ten', '2026-04-01', as_of => '2026-04-01') AS s \gset
+SELECT amount, routed FROM billadj.cancel(:s, '2026-04-16', 'refund', as_of => '2026-04-16');
+SELECT kind, delta, cause FROM billadj.proposal WHERE account = 'refund';
+SELECT topic, payload ->> 'amount' AS amount FROM billadj.outbox WHERE account IN ('policy', 'refund') ORDER BY outbox_id;
 DELETE FROM billadj.change_policy;
+
+-- ---- never more back than was billed and not credited ----
+SELECT billadj.subscribe('cap', 'ten', '2026-04-01', as_of => '2026-04-01') AS s \gset
+SET row_security = off;         -- as a restore brings one
+INSERT INTO billadj.adjustment (account, adjustment_id, request_id, charge_id, period_start, posted_period_start, delta, currency, cause, affects, applied_by, applied_at)
+SELECT account, 1, 1, charge_id, period_start, period_start, -7, currency, 'credit', 'billed', 'somebody', '2026-04-02' FROM billadj.charge WHERE account = 'cap';
+RESET row_security;
+SELECT amount FROM billadj.preview_change(:s, '{"kind": "cancel", "at": "2026-04-16"}', '2026-04-16');
+SELECT amount FROM billadj.cancel(:s, '2026-04-01', as_of => '2026-04-16');
+SELECT billadj.charge_subscriptions('2026-04-20', 'cap');
+SELECT sum(amount) AS lines FROM billadj.bill_preview('cap', '[2026-04-01,2026-05-01)') WHERE kind <> 'total';
 
 -- ---- renewal, price increase, milestones ----
 SELECT billadj.subscribe('renew', 'team', '2026-03-01', 1, ends_at => '2026-06-01', renew_every => '3 months', as_of => '2026-05-02') AS s \gset
@@ -207,6 +228,12 @@ SELECT plan, quantity, amount FROM billadj.mrr('2026-04-15') WHERE account IN ('
 SELECT plan, quantity, amount FROM billadj.mrr('2026-05-15') WHERE account IN ('team-1', 'billed', 'longer') ORDER BY account;
 SELECT month_start::date, opening + new + expansion + contraction + churn + reactivation = closing AS reconciles FROM billadj.mrr_movements('2026-01-01', '2026-09-01');
 SELECT * FROM billadj.lapsed_but_billing;
+
+-- ---- explained ----
+SELECT jsonb_pretty(e.explained - '{charge_id,created_at,created_by,term,plan_price,same_line}'::text[]) AS explained, e.explained #>> '{plan_price,component}' AS component,
+       e.explained #>> '{term,plan}' AS plan, jsonb_array_length(e.explained -> 'same_line') AS same_line
+  FROM billadj.charge c CROSS JOIN LATERAL billadj.explain_charge(c.charge_id) AS e(explained)
+ WHERE c.account = 'fix-31' ORDER BY c.charge_id LIMIT 2;
 
 -- ---- what is refused ----
 SELECT * FROM billadj.change_plan(:s, 'no such plan');

@@ -343,34 +343,53 @@ feed_peek(Feed *feed, Row *row)
 	return true;
 }
 
+/* By account, then by number: -, 0, + */
+static int
+row_order(Row row, KeyText account, int64 subscription_id)
+{
+	KeyText		other = get_text(row, 1);
+	int64		id = get_int64(row, 2, 0);
+	int			order = memcmp(other.data, account.data,
+							   Min(other.length, account.length));
+
+	if (order == 0)
+		order = other.length - account.length;
+	return order != 0 ? order : (id > subscription_id) - (id < subscription_id);
+}
+
 /*
  * Is the row at hand one of the subscription?  Rows of others that come before
- * it are skipped: a subscription without terms has no charges.
+ * it are skipped: cycles of what was never charged and has no terms.
  */
 static bool
 feed_find(Feed *feed, const Timeline *t, Row *row)
 {
 	while (feed_peek(feed, row))
 	{
-		KeyText		account = get_text(*row, 1);
-		int			order = memcmp(account.data, t->account.data,
-								   Min(account.length, t->account.length));
+		int			order = row_order(*row, t->account, t->subscription_id);
 
-		if (order == 0)
-			order = account.length - t->account.length;
-		if (order == 0)
-		{
-			int64		id = get_int64(*row, 2, 0);
-
-			order = (id > t->subscription_id) - (id < t->subscription_id);
-		}
-		if (order == 0)
-			return true;
-		if (order > 0)
-			return false;
+		if (order >= 0)
+			return order == 0;
 		feed_step(feed);
 	}
 	return false;
+}
+
+/*
+ * The row that names the next subscription: of its terms, or, when it was
+ * cancelled before it began and none are left, of what is billed of it.
+ */
+static bool
+next_subscription(TimelineReader *r, Row *row)
+{
+	Row			billed;
+
+	if (!feed_peek(&r->billed, &billed))
+		return feed_peek(&r->terms, row);
+	if (!feed_peek(&r->terms, row) ||
+		row_order(*row, get_text(billed, 1), get_int64(billed, 2, 0)) > 0)
+		*row = billed;
+	return true;
 }
 
 /* Room for one more element; the arrays are of 4, 8, 16 … */
@@ -513,7 +532,7 @@ bj_timelines_next(TimelineReader *r, Timeline *t)
 	bool		isnull;
 	char	   *account;
 
-	if (!feed_peek(&r->terms, &row))
+	if (!next_subscription(r, &row))
 		return false;
 	memset(t, 0, sizeof(Timeline));
 	account = get_string(row, 1);
@@ -525,6 +544,8 @@ bj_timelines_next(TimelineReader *r, Timeline *t)
 		add_cycle(t, row);
 	for (; feed_find(&r->billed, t, &row); feed_step(&r->billed))
 		add_billed(r, t, row);
+	if (t->nterms == 0 && t->nbilled > 0 && t->billed[0].price != NULL)
+		strlcpy(t->currency, t->billed[0].price->price.currency, sizeof(t->currency));
 	return true;
 }
 

@@ -126,6 +126,44 @@ END $$;
 COMMENT ON FUNCTION billadj.explain_overrides(text, bigint, numeric)
     IS 'part of explain_charge(): adjustments of a charge with who asked, who approved and by which authority, and its holds';
 
+-- A charge of a subscription: the term and the price of the plan it is for, and
+-- how the amount follows from the full one.
+CREATE FUNCTION billadj.explain_recurring(charge jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE STRICT
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO'
+AS $$
+DECLARE
+    priced jsonb;
+    term   jsonb;
+    others jsonb;
+BEGIN
+    SELECT jsonb_build_object('plan_price_id', p.plan_price_id, 'plan', p.plan, 'component', p.component, 'kind', p.kind, 'timing', p.timing, 'valid', p.valid,
+                              'document', p.price || jsonb_build_object('currency', l.currency), 'day_count', l.day_count, 'scale', l.scale, 'rounding', l.rounding,
+                              'round_at', l.round_at)
+      INTO priced
+      FROM billadj.plan_price p JOIN billadj.plan l ON l.plan = p.plan
+     WHERE p.plan_price_id = (charge ->> 'plan_price_id')::bigint;
+    SELECT to_jsonb(t) INTO term FROM billadj.term t
+     WHERE t.account = charge ->> 'account' AND t.subscription_id = (charge ->> 'subscription_id')::bigint AND t.term_id = (charge ->> 'term_id')::bigint;
+    SELECT jsonb_agg(jsonb_build_object('charge_id', c.charge_id, 'cause', c.cause, 'covers', c.covers, 'amount', c.amount, 'created_at', c.created_at) ORDER BY c.charge_id)
+      INTO others
+      FROM billadj.charge c
+     WHERE c.account = charge ->> 'account' AND c.period_start = (charge ->> 'period_start')::timestamptz AND c.subscription_id = (charge ->> 'subscription_id')::bigint
+       AND c.plan_price_id = (charge ->> 'plan_price_id')::bigint AND c.quantity = (charge ->> 'quantity')::numeric
+       AND c.basis -> 'full_amount' = charge -> 'basis' -> 'full_amount' AND c.charge_id <> (charge ->> 'charge_id')::bigint;
+    RETURN jsonb_strip_nulls(charge - '{attachment_id,event_key,measure,meter,price_id,quantity_before,schema_name,relation_name,row_count}'::text[])
+           || jsonb_build_object('plan_price', priced, 'term', term, 'full_amount', charge #> '{basis,full_amount}', 'share', charge #>> '{basis,share}',
+                                 'billed_before', charge #> '{basis,billed}', 'same_line', coalesce(others, '[]'));
+END $$;
+COMMENT ON FUNCTION billadj.explain_recurring(jsonb)
+    IS 'what a charge of a subscription was computed from; part of explain_charge()';
+REVOKE ALL ON FUNCTION billadj.explain_recurring(jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.explain_recurring(jsonb)
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+
 CREATE FUNCTION billadj.explain_charge(charge_id bigint)
 RETURNS jsonb
 LANGUAGE plpgsql STABLE STRICT
@@ -149,6 +187,9 @@ BEGIN
             HINT = 'Look for it with SELECT charge_id FROM billadj.charge.';
     END IF;
 
+    IF booked.subscription_id IS NOT NULL THEN
+        RETURN billadj.explain_recurring(to_jsonb(booked));
+    END IF;
     SELECT jsonb_build_object(
                'price_id', p.price_id,
                'rate_card', k.code,
