@@ -1,6 +1,6 @@
 # report.awk: from the lines of bench/run to the page
 #
-# instr CASE HOST INSTRUCTIONS-A-ROW
+# instr CASE HOST INSTRUCTIONS-A-ROW; part CASE FUNCTION INSTRUCTIONS-A-ROW
 # time CASE HOST ROUND CPU-µs WALL-µs WAL-BYTES DISK-BYTES, in the order measured
 # tps CLIENTS KEYS SLEEP HOST TPS; hot UPDATES HOT; aggregate NAME CPU-µs
 # machine TEXT; version TEXT; seconds N
@@ -41,6 +41,65 @@ function instr_ratio(c, host, plain)
 	return (c, host) in instr ? ratio(instr[c, host], instr[c, plain == "" ? "plain" : plain]) : "–"
 }
 
+# One line of the profile: a number for each case.
+function profile_line(title, kind,    i, c, n)
+{
+	printf "| %s |", title
+	for (i = 1; i <= ncases; i++) {
+		c = cases[i]
+		if (!((c, "in_context") in part))
+			continue
+		own = part[c, "in_context"] + part[c, "settle"]
+		added = instr[c, "tiered"] - instr[c, "plain"]
+		known = part[c, "bj_usagerow_read"] + part[c, "bj_tiertotals_find"] + part[c, "bj_rate_between"] + part[c, "bj_charges_add"] + part[c, "bj_charges_close"]
+		n = kind == "added" ? added : kind == "server" ? added - own : kind == "statement" ? part[c, "in_context"] - known : \
+			kind == "commit" ? part[c, "settle"] - part[c, "bj_tiertotals_update"] - part[c, "bj_rate_at"] : \
+			kind == "rate" ? part[c, "bj_rate_between"] + part[c, "bj_rate_at"] : part[c, kind]
+		printf " %s |", thousands(n)
+	}
+	print ""
+}
+
+function profile(    i, c, floor)
+{
+	print ""
+	print "## Where a target is out of reach: the profile that says why"
+	print ""
+	print "What is added to the plain table by a tiered price, in instructions a row, by the part that spends it."
+	print ""
+	printf "| part |"
+	for (i = 1; i <= ncases; i++)
+		if ((cases[i], "in_context") in part)
+			printf " %s |", title[cases[i]]
+	print ""
+	printf "|---|"
+	for (i = 1; i <= ncases; i++)
+		if ((cases[i], "in_context") in part)
+			printf "---|"
+	print ""
+	profile_line("the server: statement trigger, transition table, locks", "server")
+	profile_line("begin and end of the trigger, its tables opened, price and key looked up", "statement")
+	profile_line("reading the rows", "bj_usagerow_read")
+	profile_line("finding and reading the total at first touch", "bj_tiertotals_find")
+	profile_line("rating, in the statement and at commit", "rate")
+	profile_line("forming the charges; writing full batches", "bj_charges_add")
+	profile_line("writing the last batch", "bj_charges_close")
+	profile_line("writing the total at commit", "bj_tiertotals_update")
+	profile_line("settling otherwise: sorting, opening", "commit")
+	profile_line("**all**", "added")
+	c = "transaction"
+	if (!((c, "in_context") in part))
+		return
+	added = instr[c, "tiered"] - instr[c, "plain"]
+	floor = added - part[c, "in_context"] - part[c, "settle"] + part[c, "bj_tiertotals_find"] + part[c, "bj_charges_close"] + part[c, "bj_tiertotals_update"]
+	if (instr[c, "tiered"] / instr[c, "plain"] <= 1.30)
+		return
+	print ""
+	printf "*1,000 single rows in a transaction* are allowed %s. Nearly every row here has a key of its own, so that it pays alone for what the bulk cases share: ", thousands(instr[c, "plain"] * 0.30)
+	printf "the server's part of a trigger that sees its rows, finding one total, one `heap_insert` of a charge and one `heap_update` of the total come to %s, before a row is read or rated. ", thousands(floor)
+	print "What would go lower is not done on purpose: charges kept in memory until the commit could not be seen by the transaction that wrote them, and tables kept open from statement to statement would fail its ALTER TABLE."
+}
+
 # how much less is added than by the other
 function less_added(c, host, other)
 {
@@ -68,6 +127,7 @@ $1 == "time" {
 		key = c SUBSEP who[b] SUBSEP "wall"; pair[key, ++pairs[key]] = wall[b] / wall[a]
 	}
 }
+$1 == "part" { part[$2, $3] = $4; has_parts = 1 }
 $1 == "tps" { tps[$2, $3, $4, $5] = $6 }
 $1 == "hot" { updates = $2; hot = $3 }
 $1 == "aggregate" { if (aggregate[$2] == "" || $3 < aggregate[$2]) aggregate[$2] = $3 }
@@ -141,6 +201,8 @@ END {
 	verdict("HOT share of updates of totals, in percent", updates > 0 ? int(1000 * hot / updates) / 10 : "–", 100, 0)
 	verdict("`rated_sum`, linear price, times `sum(numeric)`", ratio(aggregate["rated_sum_linear"], aggregate["sum"]), 0.90, 1)
 	verdict("`rated_sum`, five tiers, times `sum(numeric)`", ratio(aggregate["rated_sum_tiers"], aggregate["sum"]), 1.00, 1)
+	if (has_parts)
+		profile()
 	print ""
 	print "## Processor and wall time"
 	print ""

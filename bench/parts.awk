@@ -1,0 +1,26 @@
+# parts.awk: from callgrind_annotate --inclusive=yes of a small and a large run
+# (in this order, variables rows and name) to lines "part NAME FUNCTION
+# INSTRUCTIONS-A-ROW"
+#
+# A function whose code was inlined from several files stands on several lines,
+# each with the whole of it or a share: the largest is the whole.
+
+FNR == 1 { run++ }
+/^ *[0-9][0-9,]* *\( *[0-9.]*%\)  [^ ]*:[A-Za-z_]+( \[|$)/ {
+	n = $1
+	gsub(/,/, "", n)
+	function_name = $0
+	sub(/^[^)]*\)  /, "", function_name)
+	sub(/ \[.*/, "", function_name)
+	# there is another settle in the decimals
+	if (function_name ~ /:settle$/ && function_name !~ /ledger\.c/)
+		next
+	sub(/.*:/, "", function_name)
+	if (n + 0 > most[run, function_name])
+		most[run, function_name] = n + 0
+}
+END {
+	count = split("in_context settle bj_usagerow_read bj_tiertotals_find bj_rate_between bj_rate_at bj_charges_add bj_charges_close bj_tiertotals_update heap_insert heap_update", wanted, " ")
+	for (i = 1; i <= count; i++)
+		printf "part %s %s %d\n", name, wanted[i], (most[2, wanted[i]] - most[1, wanted[i]]) / rows
+}
