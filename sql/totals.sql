@@ -107,6 +107,17 @@ UPDATE billadj.tier_total SET row_count = row_count WHERE account = 'b' AND peri
 COMMIT;
 SELECT account, quantity, amount, row_count FROM billadj.tier_total WHERE period_start = '2026-06-01' ORDER BY account;
 
+-- A rollback frees locks: they are taken again.
+BEGIN;
+SAVEPOINT a;
+INSERT INTO used (who, what, n, at) VALUES ('a', 'gb', 1, '2026-06-01');
+ROLLBACK TO a;
+SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND relation IN ('billadj.tier_total'::regclass, 'billadj.tier_total_pkey'::regclass);
+INSERT INTO used (who, what, n, at) VALUES ('a', 'gb', 1, '2026-06-01');
+SELECT relation::regclass, mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation IN ('billadj.tier_total'::regclass, 'billadj.tier_total_pkey'::regclass) ORDER BY 1;
+COMMIT;
+SELECT account, quantity, amount, row_count FROM billadj.tier_total WHERE period_start = '2026-06-01' ORDER BY account;
+
 -- An index of another order is not the one that is known: rows are parked.
 BEGIN;
 ALTER TABLE billadj.tier_total DROP CONSTRAINT tier_total_pkey, ADD PRIMARY KEY (meter, account, period_start, price_id);
