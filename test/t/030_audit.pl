@@ -243,6 +243,8 @@ grown('nested, released into one rolled back', 1, 1, 'BEGIN;' . meter() . 'SAVEP
 grown('exceptions', 1, 1, "DO \$\$ BEGIN BEGIN INSERT INTO billadj.meter (meter) VALUES ('ex'); RAISE 'no'; EXCEPTION WHEN OTHERS THEN INSERT INTO billadj.meter (meter) VALUES ('ey'); END; END \$\$;");
 grown('procedure that commits', 2, 2, "DO \$\$ BEGIN INSERT INTO billadj.meter (meter) VALUES ('p1'); COMMIT; INSERT INTO billadj.meter (meter) VALUES ('p2'); END \$\$;");
 grown('prepared', 0, 0, 'BEGIN;' . meter() . q{PREPARE TRANSACTION 'x';});
+like(($node->psql('app', '\set VERBOSITY sqlstate' . "\nBEGIN;" . meter() . q{PREPARE TRANSACTION 'y';}))[2], qr/UB323/, 'prepared: refused');
+is(sql('SELECT count(*) FROM pg_prepared_xacts'), '0', 'prepared: nothing is left');
 grown('prepared after a rollback', 0, 0, 'BEGIN; SAVEPOINT s;' . meter() . q{ROLLBACK TO s; PREPARE TRANSACTION 'x'; COMMIT PREPARED 'x';});
 grown('a set role at commit', 1, 1, 'BEGIN;' . meter() . 'SET LOCAL ROLE olaf; COMMIT;');
 grown('a read-only end', 1, 1, 'BEGIN;' . meter() . 'SET TRANSACTION READ ONLY; COMMIT;');
