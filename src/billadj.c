@@ -13,6 +13,8 @@
 #include "audit.h"
 #include "binding.h"
 #include "charges.h"
+#include "detect.h"
+#include "detectors.h"
 #include "ledger.h"
 #include "prices.h"
 #include "settings.h"
@@ -58,6 +60,8 @@ _PG_init(void)
 	/* at commit in reverse: totals settle, requests are looked at, the log is sealed */
 	bj_audit_init();
 	bj_touched_init();
+	bj_detectors_init();
+	bj_detect_init();
 	bj_ledger_init();
 }
 

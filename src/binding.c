@@ -41,7 +41,8 @@ static HTAB *bindings = NULL;
 
 static const Column columns[] = {
 	{"attachment_id", INT8OID, true}, {"mapping", JSONBOID, true},
-	{"on_unpriced", TEXTOID, true}, {"state", TEXTOID, true}, {"mode", TEXTOID, true}
+	{"on_unpriced", TEXTOID, true}, {"state", TEXTOID, true}, {"mode", TEXTOID, true},
+	{"detect", BOOLOID, true}
 };
 
 static void
@@ -279,6 +280,8 @@ binding_read(Relation host, int64 attachment_id)
 						   "active") == 0;
 		b->book = strcmp(TextDatumGetCString(heap_getattr(tuple, att[4], desc, &isnull)),
 						 "shadow") == 0 ? BJ_BOOK_SHADOW : BJ_BOOK_BILLED;
+		b->detect = b->book == BJ_BOOK_BILLED &&
+			DatumGetBool(heap_getattr(tuple, att[5], desc, &isnull));
 		bind_mapping(b, RelationGetDescr(host),
 					 DatumGetJsonbPCopy(heap_getattr(tuple, att[1], desc, &isnull)));
 	}

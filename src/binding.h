@@ -38,6 +38,7 @@ typedef struct Binding
 	bool		active;
 	bool		reject;			/* on_unpriced */
 	BjBook		book;			/* of its mode */
+	bool		detect;			/* its rows are looked at for anomalies */
 	Source		account;
 	Source		occurred_at;
 	int64		at_constant;	/* TimestampTz, where occurred_at is one */

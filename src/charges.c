@@ -139,6 +139,7 @@ struct ChargeWriter
 	MemoryContext context;
 	TimestampTz now;
 	Datum		user;
+	int64		last_id;
 };
 
 /* Numbers that this session has taken and not used yet. */
@@ -567,7 +568,8 @@ bj_charges_add(ChargeWriter *w, const Charge *c)
 	memset(t->isnull, true, t->desc->natts * sizeof(bool));
 	t->text_bytes = 0;
 	put_text(t, ACCOUNT, c->account.datum);
-	put(t, CHARGE_ID, Int64GetDatum(next_charge_id(w->sequence)));
+	w->last_id = next_charge_id(w->sequence);
+	put(t, CHARGE_ID, Int64GetDatum(w->last_id));
 	if (c->attachment_id != 0)
 		put_source(t, c);
 	put_text(t, METER, c->meter.datum);
@@ -589,6 +591,12 @@ bj_charges_add(ChargeWriter *w, const Charge *c)
 	t->bytes += t->tuples[t->n++]->t_len;
 	MemoryContextSwitchTo(old);
 	return true;
+}
+
+int64
+bj_charges_last_id(const ChargeWriter *w)
+{
+	return w->last_id;
 }
 
 static void

@@ -51,6 +51,9 @@ extern bool bj_charges_exist(BjBook book, const char **problem);
 /* Buffers a charge; false if no partition can take it. */
 extern bool bj_charges_add(ChargeWriter *writer, const Charge *charge);
 
+/* The number of the charge that was added last. */
+extern int64 bj_charges_last_id(const ChargeWriter *writer);
+
 /* A charge of a subscription's line; it has neither meter nor usage row. */
 typedef struct RecurringCharge
 {

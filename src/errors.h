@@ -50,6 +50,11 @@
 #define ERRCODE_BJ_UNKNOWN_SUBSCRIPTION MAKE_SQLSTATE('U','B','1','1','2')
 #define ERRCODE_BJ_BAD_CHANGE MAKE_SQLSTATE('U','B','1','1','3')
 
+/* UB2xx: detection */
+#define ERRCODE_BJ_REJECTED MAKE_SQLSTATE('U','B','2','0','1')
+#define ERRCODE_BJ_BAD_DETECTOR MAKE_SQLSTATE('U','B','2','0','2')
+#define ERRCODE_BJ_BAD_BASELINE MAKE_SQLSTATE('U','B','2','0','3')
+
 /* UB3xx: people, policy, overrides and audit */
 #define ERRCODE_BJ_NO_PRINCIPAL MAKE_SQLSTATE('U','B','3','0','1')
 #define ERRCODE_BJ_NO_AUTHORITY MAKE_SQLSTATE('U','B','3','0','2')

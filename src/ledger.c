@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 
 #include "charges.h"
+#include "detect.h"
 #include "errors.h"
 #include "ledger.h"
 #include "numericcodec.h"
@@ -610,8 +611,6 @@ settle(void)
 	Account   **accounts;
 	int			n = 0;
 	ErrorContextCallback callback;
-	int			save_timeout = LockTimeout;
-	bool		save_read_only = XactReadOnly;
 
 	context = AllocSetContextCreate(ledger->context, "billadj settle", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
@@ -624,32 +623,46 @@ settle(void)
 		qsort(accounts, n, sizeof(Account *), account_cmp);
 		callback = (ErrorContextCallback) {error_context_stack, settle_context, &n};
 		error_context_stack = &callback;
-		if (bj_settle_timeout > 0 &&
-			(LockTimeout == 0 || LockTimeout > bj_settle_timeout))
-			LockTimeout = bj_settle_timeout;
-		/* decided when the usage was written; nextval() would refuse */
-		XactReadOnly = false;
-		PG_TRY();
-		{
-			settle_all(accounts, n);
-		}
-		PG_FINALLY();
-		{
-			LockTimeout = save_timeout;
-			XactReadOnly = save_read_only;
-		}
-		PG_END_TRY();
+		settle_all(accounts, n);
 		error_context_stack = callback.previous;
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
 
+/* The totals first, then what was noted for detection: one lock order. */
+static void
+settle_everything(void)
+{
+	int			save_timeout = LockTimeout;
+	bool		save_read_only = XactReadOnly;
+
+	if (ledger == NULL && !bj_detect_noted())
+		return;
+	if (bj_settle_timeout > 0 &&
+		(LockTimeout == 0 || LockTimeout > bj_settle_timeout))
+		LockTimeout = bj_settle_timeout;
+	/* decided when the usage was written; nextval() would refuse */
+	XactReadOnly = false;
+	PG_TRY();
+	{
+		if (ledger != NULL)
+			settle();
+		bj_detect_settle();
+	}
+	PG_FINALLY();
+	{
+		LockTimeout = save_timeout;
+		XactReadOnly = save_read_only;
+	}
+	PG_END_TRY();
+}
+
 void
 bj_ledger_end_statement(void)
 {
-	if (ledger != NULL && committing)
-		settle();
+	if (committing)
+		settle_everything();
 }
 
 static void
@@ -660,13 +673,13 @@ xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
 			committing = true;
-			if (ledger != NULL)
-				settle();
+			settle_everything();
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			committing = false;
+			bj_detect_forget();
 			ledger = NULL;		/* the memory goes with TopTransactionContext */
 			break;
 		default:

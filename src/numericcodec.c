@@ -471,19 +471,39 @@ bj_numeric_make(Decimal a, int32 min_scale)
  * A coefficient and a power of ten that are exact doubles make the nearest one
  * by one division; anything longer goes through the server.
  */
-double
-bj_numeric_double(Datum datum)
+static bool
+double_of(Decimal a, double *x)
 {
 	static const double powers[] = {
 		1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
 		1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
 	};
-	Decimal		a;
 
-	if (bj_numeric_read(datum, &a) == BJ_OK &&
-		a.scale > -(int) lengthof(powers) && a.scale < (int) lengthof(powers) &&
-		a.coefficient <= (INT64CONST(1) << 53) && a.coefficient >= -(INT64CONST(1) << 53))
-		return a.scale >= 0 ? (double) (int64) a.coefficient / powers[a.scale]
-			: (double) (int64) a.coefficient * powers[-a.scale];
+	if (a.scale <= -(int) lengthof(powers) || a.scale >= (int) lengthof(powers) ||
+		a.coefficient > (INT64CONST(1) << 53) || a.coefficient < -(INT64CONST(1) << 53))
+		return false;
+	*x = a.scale >= 0 ? (double) (int64) a.coefficient / powers[a.scale]
+		: (double) (int64) a.coefficient * powers[-a.scale];
+	return true;
+}
+
+double
+bj_numeric_double(Datum datum)
+{
+	Decimal		a;
+	double		x;
+
+	if (bj_numeric_read(datum, &a) == BJ_OK && double_of(a, &x))
+		return x;
 	return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, datum));
+}
+
+double
+bj_decimal_double(Decimal a)
+{
+	double		x;
+
+	if (double_of(a, &x))
+		return x;
+	return bj_numeric_double(bj_numeric_make(a, 0));
 }

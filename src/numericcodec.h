@@ -37,6 +37,9 @@ extern Datum bj_numeric_write(Decimal a, char *buffer);
  */
 extern double bj_numeric_double(Datum datum);
 
+/* The same double as that of the numeric it was read from. */
+extern double bj_decimal_double(Decimal a);
+
 /* bj_numeric_write(), palloc'd; min_scale decimals are shown at least (0: canonical). */
 extern Datum bj_numeric_make(Decimal a, int32 min_scale);
 

@@ -14,6 +14,7 @@
 #include "core/allocate.h"
 #include "core/currency.h"
 #include "core/rate.h"
+#include "detect.h"
 #include "errors.h"
 #include "ledger.h"
 #include "numericcodec.h"
@@ -52,6 +53,7 @@ bj_rating_begin(Rating *r, const Binding *binding)
 		problem = psprintf("table billadj.%s does not exist or does not have the columns of this library", problem);
 	else
 		r->charges = bj_charges_open(binding->book, &problem);
+	r->detect = binding->detect && bj_detect_begin();
 	if (r->charges != NULL)
 		return true;
 	bj_rating_warn(problem);
@@ -64,6 +66,8 @@ bj_rating_end(Rating *r)
 	bj_charges_close(r->charges);
 	if (r->totals != NULL)
 		bj_tiertotals_close(r->totals);
+	if (r->detect)
+		bj_detect_end_statement();
 	bj_ledger_end_statement();
 	if (r->lost > 0)
 		bj_rating_warn(psprintf("%lld measures could not be kept: %s",
@@ -376,6 +380,7 @@ static void
 add_measure(Rating *r, UsageRow *row, int i, Rated *rated, const char *cause)
 {
 	Charge		charge;
+	int64		rated_before = r->rated;
 
 	if (rated->fault.sqlstate == 0)
 	{
@@ -391,6 +396,8 @@ add_measure(Rating *r, UsageRow *row, int i, Rated *rated, const char *cause)
 		}
 		else
 			book_at_position(r, &charge, rated->price, &rated->fault);
+		if (r->detect && r->rated > rated_before)
+			bj_detect_note(&charge, rated->price, bj_charges_last_id(r->charges));
 	}
 	if (rated->fault.sqlstate != 0)
 		park(r, row, i, &rated->fault);

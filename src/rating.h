@@ -22,6 +22,7 @@ typedef struct Rating
 	ChargeWriter *charges;
 	TierTotals *totals;			/* opened at the first price that needs it */
 	const char *totals_problem; /* why it could not be opened */
+	bool		detect;			/* charges are noted for detection */
 	int64		rated;			/* charges written */
 	int64		parked;			/* measures parked */
 	int64		lost;			/* measures that could not even be parked */

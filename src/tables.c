@@ -16,6 +16,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
+#include "commands/sequence.h"
 #include "executor/executor.h"
 #include "nodes/execnodes.h"
 #include "pgstat.h"
@@ -26,10 +27,10 @@
 
 #include "tables.h"
 
-#define MAX_LISTENERS 4
+#define MAX_LISTENERS 8
 
 /* The most columns that anybody looks up, and the lookups that are kept. */
-#define MAX_COLUMNS 20
+#define MAX_COLUMNS 40
 #define LOOKUPS_KEPT 32
 
 static const char *const table_names[BJ_NTABLES] = {
@@ -51,6 +52,17 @@ static const char *const table_names[BJ_NTABLES] = {
 	[BJ_TABLE_PRIVATE_TEXT] = "private_text",
 	[BJ_TABLE_AUDIT_ID_SEQ] = "audit_id_seq",
 	[BJ_TABLE_TEXT_ID_SEQ] = "text_id_seq",
+	[BJ_TABLE_DETECTOR] = "detector",
+	[BJ_TABLE_PEER_GROUP] = "peer_group",
+	[BJ_TABLE_BASELINE] = "baseline",
+	[BJ_TABLE_ANOMALY] = "anomaly",
+	[BJ_TABLE_ANOMALY_ID_SEQ] = "anomaly_id_seq",
+	[BJ_TABLE_HOLD] = "hold",
+	[BJ_TABLE_HOLD_ID_SEQ] = "hold_id_seq",
+	[BJ_TABLE_PROPOSAL] = "proposal",
+	[BJ_TABLE_PROPOSAL_ID_SEQ] = "proposal_id_seq",
+	[BJ_TABLE_OUTBOX] = "outbox",
+	[BJ_TABLE_OUTBOX_ID_SEQ] = "outbox_id_seq",
 	[BJ_TABLE_CHARGE_ID_SEQ] = "charge_id_seq"
 };
 
@@ -388,4 +400,12 @@ bj_table_create(Relation rel, TupleTableSlot *slot)
 	ExecCloseIndices(rri);
 	FreeExecutorState(estate);
 	return done;
+}
+
+int64
+bj_table_next(BjTable sequence)
+{
+	Oid			relid = bj_table_oid(sequence);
+
+	return OidIsValid(relid) ? nextval_internal(relid, false) : 0;
 }

@@ -35,6 +35,17 @@ typedef enum BjTable
 	BJ_TABLE_PRIVATE_TEXT,
 	BJ_TABLE_AUDIT_ID_SEQ,
 	BJ_TABLE_TEXT_ID_SEQ,
+	BJ_TABLE_DETECTOR,
+	BJ_TABLE_PEER_GROUP,
+	BJ_TABLE_BASELINE,
+	BJ_TABLE_ANOMALY,
+	BJ_TABLE_ANOMALY_ID_SEQ,
+	BJ_TABLE_HOLD,
+	BJ_TABLE_HOLD_ID_SEQ,
+	BJ_TABLE_PROPOSAL,
+	BJ_TABLE_PROPOSAL_ID_SEQ,
+	BJ_TABLE_OUTBOX,
+	BJ_TABLE_OUTBOX_ID_SEQ,
 	BJ_TABLE_CHARGE_ID_SEQ
 } BjTable;
 
@@ -101,6 +112,9 @@ extern Relation bj_table_open_columns(BjTable table, LOCKMODE lockmode,
  */
 extern Oid	bj_index_by_columns(Relation rel, const AttrNumber *att,
 								const int *columns, int n);
+
+/* The next number of a sequence; 0 while it does not exist. */
+extern int64 bj_table_next(BjTable sequence);
 
 /* Adds the index entries that a tuple just written to rel needs. */
 extern void bj_table_index(Relation rel, HeapTuple tuple, BjIndexing indexing);

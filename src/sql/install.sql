@@ -116,7 +116,8 @@ WITH RECURSIVE part(oid) AS (
     SELECT i.inhrelid FROM part p JOIN pg_inherits i ON i.inhparent = p.oid
 ), guard(table_name, trigger_name, fires, events, level, function_name) AS (
     SELECT v.table_name, 'billadj_catalogue', 'AFTER', 'INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'catalogue_trigger'
-      FROM (VALUES ('instance'), ('account'), ('meter'), ('rate_card'), ('price'), ('price_tier'), ('attachment')) AS v(table_name)
+      FROM (VALUES ('instance'), ('account'), ('meter'), ('rate_card'), ('price'), ('price_tier'), ('attachment'), ('detector'),
+                   ('peer_group')) AS v(table_name)
     UNION ALL
     SELECT v.table_name, 'billadj_append_only', 'BEFORE', v.events, 'STATEMENT', 'append_only_trigger'
       FROM (VALUES ('rate_card', 'DELETE OR TRUNCATE'), ('price', 'DELETE OR TRUNCATE'),

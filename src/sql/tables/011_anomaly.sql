@@ -37,7 +37,7 @@ COMMENT ON COLUMN billadj.detector.action IS 'flag: note it; hold: charged but n
 COMMENT ON COLUMN billadj.detector.threshold IS 'score from which an incident opens; NULL: the default';
 COMMENT ON COLUMN billadj.detector.min_money IS 'money at risk below which nothing is done beyond a row in billadj.anomaly; NULL: 1';
 COMMENT ON COLUMN billadj.detector.budget IS 'notifications of an account and month; further ones only for more money than the least of them; NULL: 10';
-COMMENT ON COLUMN billadj.detector.active IS 'false: its rule says nothing in its scope';
+COMMENT ON COLUMN billadj.detector.active IS 'false: as if it were not there';
 COMMENT ON COLUMN billadj.detector.note IS 'why it is there';
 COMMENT ON COLUMN billadj.detector.created_at IS 'when it was made';
 COMMENT ON COLUMN billadj.detector.created_by IS 'the login that made it';
@@ -63,6 +63,8 @@ COMMENT ON COLUMN billadj.baseline.state IS 'the state of the stream, as the lib
 CREATE SEQUENCE billadj.anomaly_id_seq AS bigint;
 COMMENT ON SEQUENCE billadj.anomaly_id_seq IS 'numbers of anomalies';
 
+-- Open incidents carry a baseline each; toast_tuple_target keeps their other
+-- columns where they are.
 CREATE TABLE billadj.anomaly (
     account          text             COLLATE "C" NOT NULL,
     anomaly_id       bigint           NOT NULL,
@@ -87,6 +89,8 @@ CREATE TABLE billadj.anomaly (
     period_start     timestamptz,
     currency         text,
     excess           numeric          NOT NULL DEFAULT 0,
+    last_excess      numeric          NOT NULL DEFAULT 0,
+    last_since       timestamptz,
     money_at_risk    numeric          NOT NULL DEFAULT 0,
     money_projected  numeric,
     row_count        bigint           NOT NULL DEFAULT 1,
@@ -104,7 +108,7 @@ CREATE TABLE billadj.anomaly (
     CONSTRAINT anomaly_state_check CHECK (state IN ('open', 'passed', 'new_normal', 'judged')),
     CONSTRAINT anomaly_closed_check CHECK ((state = 'open') = (closed_at IS NULL)),
     CONSTRAINT anomaly_action_check CHECK (action IN ('flag', 'hold', 'reject', 'propose'))
-);
+) WITH (toast_tuple_target = 8160);
 ALTER TABLE billadj.anomaly ALTER trusted SET STORAGE PLAIN;
 CREATE INDEX anomaly_open_idx ON billadj.anomaly (account, meter) WHERE closed_at IS NULL;
 COMMENT ON TABLE billadj.anomaly IS 'incidents: one row is one incident, however many usage rows it has';
@@ -131,6 +135,8 @@ COMMENT ON COLUMN billadj.anomaly.charge_id IS 'charge of the row that opened it
 COMMENT ON COLUMN billadj.anomaly.period_start IS 'beginning of that charge''s period';
 COMMENT ON COLUMN billadj.anomaly.currency IS 'ISO 4217 code of the money';
 COMMENT ON COLUMN billadj.anomaly.excess IS 'charges of its rows less what the expected usage would have been charged; negative: too little';
+COMMENT ON COLUMN billadj.anomaly.last_excess IS 'what the last row, or the last bucket, added to it';
+COMMENT ON COLUMN billadj.anomaly.last_since IS 'when that bucket began: rows of one bucket replace one another';
 COMMENT ON COLUMN billadj.anomaly.money_at_risk IS 'the excess without its sign';
 COMMENT ON COLUMN billadj.anomaly.money_projected IS 'what it comes to at the end of the period if it goes on; NULL: it is no matter of duration';
 COMMENT ON COLUMN billadj.anomaly.row_count IS 'usage rows, or buckets, that belong to it';

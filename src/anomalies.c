@@ -1,0 +1,689 @@
+/*
+ * anomalies.c
+ *	  Store: incidents, and what follows from them: holds, proposals, messages.
+ *
+ * Direct table access, as in tiertotals.c: this runs at commit, under whatever
+ * role and isolation level.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/jsonb.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "anomalies.h"
+#include "baselines.h"
+#include "compat.h"
+#include "numericcodec.h"
+#include "tables.h"
+
+enum
+{
+	ACCOUNT, ANOMALY_ID, METER, OCCURRED_AT, RULE, FAMILY, SCORE, EXPECTED,
+	LOWER_BOUND, UPPER_BOUND, OBSERVED, RATIO, UNIT_FACTOR, LAG_HOURS, SINCE,
+	LONGEST, DETECTOR_ID, ACTION, CHARGE_ID, PERIOD_START, CURRENCY, EXCESS,
+	LAST_EXCESS, LAST_SINCE, MONEY_AT_RISK, MONEY_PROJECTED, ROW_COUNT, LAST_AT,
+	PEAK_SCORE, MONEY_NOTIFIED, NOTIFIED_AT, STATE, CLOSED_AT, TRUSTED,
+	CREATED_AT, CREATED_BY, NCOLUMNS
+};
+
+static const Column columns[NCOLUMNS] = {
+	{"account", TEXTOID, true}, {"anomaly_id", INT8OID, true}, {"meter", TEXTOID, true},
+	{"occurred_at", TIMESTAMPTZOID, true}, {"rule", TEXTOID, true}, {"family", TEXTOID, true},
+	{"score", FLOAT8OID, true}, {"expected", FLOAT8OID}, {"lower_bound", FLOAT8OID},
+	{"upper_bound", FLOAT8OID}, {"observed", FLOAT8OID}, {"ratio", FLOAT8OID},
+	{"unit_factor", FLOAT8OID}, {"lag_hours", INT4OID}, {"since", TIMESTAMPTZOID},
+	{"longest", FLOAT8OID}, {"detector_id", INT8OID}, {"action", TEXTOID, true},
+	{"charge_id", INT8OID}, {"period_start", TIMESTAMPTZOID}, {"currency", TEXTOID},
+	{"excess", NUMERICOID, true}, {"last_excess", NUMERICOID, true},
+	{"last_since", TIMESTAMPTZOID}, {"money_at_risk", NUMERICOID, true},
+	{"money_projected", NUMERICOID}, {"row_count", INT8OID, true},
+	{"last_at", TIMESTAMPTZOID, true}, {"peak_score", FLOAT8OID, true},
+	{"money_notified", NUMERICOID}, {"notified_at", TIMESTAMPTZOID},
+	{"state", TEXTOID, true}, {"closed_at", TIMESTAMPTZOID}, {"trusted", BYTEAOID},
+	{"created_at", TIMESTAMPTZOID, true}, {"created_by", TEXTOID, true}
+};
+
+static const char *const family_names[] = {
+	[BJ_FAMILY_LEVEL] = "level",
+	[BJ_FAMILY_CADENCE] = "cadence",
+	[BJ_FAMILY_PRICE] = "price",
+	[BJ_FAMILY_ROW] = "row"
+};
+
+static const char *const outcome_names[] = {
+	[BJ_OUTCOME_OPEN] = "open",
+	[BJ_OUTCOME_PASSED] = "passed",
+	[BJ_OUTCOME_NEW_NORMAL] = "new_normal",
+	[BJ_OUTCOME_JUDGED] = "judged"
+};
+
+struct Anomalies
+{
+	Relation	rel;
+	AttrNumber	att[NCOLUMNS];
+};
+
+const char *
+bj_family_name(BjFamily family)
+{
+	return family_names[family];
+}
+
+const char *
+bj_outcome_name(BjOutcome outcome)
+{
+	return outcome_names[outcome];
+}
+
+/* ---- a row as values ---- */
+
+typedef struct Row
+{
+	Relation	rel;
+	const AttrNumber *att;
+	Datum	   *values;
+	bool	   *isnull;
+} Row;
+
+static Row
+row_new(Relation rel, const AttrNumber *att)
+{
+	int			natts = RelationGetNumberOfAttributes(rel);
+	Row			row = {rel, att, palloc0(natts * sizeof(Datum)), palloc(natts * sizeof(bool))};
+
+	memset(row.isnull, true, natts * sizeof(bool));
+	return row;
+}
+
+static void
+put(Row *row, int column, Datum value)
+{
+	row->values[row->att[column] - 1] = value;
+	row->isnull[row->att[column] - 1] = false;
+}
+
+static void
+put_text(Row *row, int column, const char *text)
+{
+	put(row, column, CStringGetTextDatum(text));
+}
+
+static void
+put_decimal(Row *row, int column, Decimal value)
+{
+	put(row, column, bj_numeric_make(value, 0));
+}
+
+/* A real that is known: 0 and what is not finite stay NULL. */
+static void
+put_real(Row *row, int column, double value, bool zero_is_null)
+{
+	if (isfinite(value) && !(zero_is_null && value == 0))
+		put(row, column, Float8GetDatum(value));
+}
+
+static void
+append(Row *row)
+{
+	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(row->rel), row->values, row->isnull);
+
+	bj_table_append(row->rel, tuple);
+	heap_freetuple(tuple);
+}
+
+static char *
+login_name(void)
+{
+	return GetUserNameFromId(GetSessionUserId(), false);
+}
+
+/* ---- opening ---- */
+
+Anomalies *
+bj_anomalies_open(const char **problem)
+{
+	Anomalies  *store = palloc0(sizeof(Anomalies));
+
+	store->rel = bj_table_open_columns(BJ_TABLE_ANOMALY, RowExclusiveLock, columns,
+									   NCOLUMNS, store->att, problem);
+	return store->rel != NULL ? store : NULL;
+}
+
+void
+bj_anomalies_close(Anomalies *store)
+{
+	table_close(store->rel, NoLock);
+}
+
+/* ---- reading ---- */
+
+typedef struct Fields
+{
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	const AttrNumber *att;
+} Fields;
+
+static Datum
+field(const Fields *f, int column, bool *isnull)
+{
+	return heap_getattr(f->tuple, f->att[column], f->desc, isnull);
+}
+
+static double
+real_of(const Fields *f, int column)
+{
+	bool		isnull;
+	Datum		d = field(f, column, &isnull);
+
+	return isnull ? 0 : DatumGetFloat8(d);
+}
+
+/* Of a timestamptz too. */
+static int64
+int64_of(const Fields *f, int column)
+{
+	bool		isnull;
+	Datum		d = field(f, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(d);
+}
+
+static char *
+text_of(const Fields *f, int column)
+{
+	bool		isnull;
+	Datum		d = field(f, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(d);
+}
+
+/* 0 where there is none, or none that we can hold. */
+static Decimal
+decimal_of(const Fields *f, int column)
+{
+	bool		isnull;
+	Datum		d = field(f, column, &isnull);
+	Decimal		value = BJ_DECIMAL_ZERO;
+
+	if (!isnull && bj_numeric_read(d, &value) != BJ_OK)
+		value = BJ_DECIMAL_ZERO;
+	return value;
+}
+
+static int
+name_index(const char *const *names, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return i;
+	return -1;
+}
+
+static BjIncident *
+trusted_of(const Fields *f)
+{
+	bool		isnull;
+	Datum		d = field(f, TRUSTED, &isnull);
+	BjIncident *incident;
+	bytea	   *bytes;
+
+	if (isnull)
+		return NULL;
+	bytes = DatumGetByteaPP(d);
+	incident = palloc(sizeof(BjIncident));
+	return bj_incident_decode((const uint8_t *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes),
+							  bj_baselines_crc, incident) == BJ_OK ? incident : NULL;
+}
+
+static Anomaly *
+anomaly_of(const Fields *f, KeyText account, KeyText meter)
+{
+	Anomaly    *a = palloc0(sizeof(Anomaly));
+	char	   *currency = text_of(f, CURRENCY);
+	bool		isnull;
+
+	a->account = account;
+	a->meter = meter;
+	a->anomaly_id = int64_of(f, ANOMALY_ID);
+	a->occurred_at = int64_of(f, OCCURRED_AT);
+	a->rule = text_of(f, RULE);
+	a->family = (BjFamily) name_index(family_names, lengthof(family_names), text_of(f, FAMILY));
+	a->score = real_of(f, SCORE);
+	a->since = int64_of(f, SINCE);
+	a->detector_id = int64_of(f, DETECTOR_ID);
+	a->charge_id = int64_of(f, CHARGE_ID);
+	a->period_start = int64_of(f, PERIOD_START);
+	strlcpy(a->currency, currency ? currency : "", sizeof(a->currency));
+	a->excess = decimal_of(f, EXCESS);
+	a->last_excess = decimal_of(f, LAST_EXCESS);
+	a->last_since = int64_of(f, LAST_SINCE);
+	field(f, MONEY_PROJECTED, &isnull);
+	a->has_projected = !isnull;
+	a->projected = decimal_of(f, MONEY_PROJECTED);
+	a->rows = int64_of(f, ROW_COUNT);
+	a->last_at = int64_of(f, LAST_AT);
+	a->peak_score = real_of(f, PEAK_SCORE);
+	a->notified_at = int64_of(f, NOTIFIED_AT);
+	field(f, NOTIFIED_AT, &isnull);
+	a->notified = !isnull;
+	a->money_notified = decimal_of(f, MONEY_NOTIFIED);
+	a->trusted = trusted_of(f);
+	a->version = heap_copytuple(f->tuple);
+	return a;
+}
+
+/* The partial index of the open ones; a look at its columns is enough. */
+static Oid
+open_index(Anomalies *store)
+{
+	List	   *indexes = RelationGetIndexList(store->rel);
+	ListCell   *cell;
+	Oid			found = InvalidOid;
+
+	foreach(cell, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		if (index->rd_index->indisvalid && index->rd_index->indnkeyatts == 2 &&
+			index->rd_index->indkey.values[0] == store->att[ACCOUNT] &&
+			index->rd_index->indkey.values[1] == store->att[METER])
+			found = RelationGetRelid(index);
+		index_close(index, AccessShareLock);
+	}
+	list_free(indexes);
+	return found;
+}
+
+static void
+text_key(ScanKey key, AttrNumber att, KeyText text)
+{
+	ScanKeyEntryInitialize(key, 0, att, BTEqualStrategyNumber, InvalidOid,
+						   C_COLLATION_OID, F_TEXTEQ, text.datum);
+}
+
+List *
+bj_anomalies_open_of(Anomalies *store, KeyText account, KeyText meter)
+{
+	Fields		f = {NULL, RelationGetDescr(store->rel), store->att};
+	Oid			index = open_index(store);
+	List	   *found = NIL;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+
+	text_key(&keys[0], store->att[ACCOUNT], account);
+	text_key(&keys[1], store->att[METER], meter);
+	scan = systable_beginscan(store->rel, index, OidIsValid(index), SnapshotSelf, 2, keys);
+	while ((f.tuple = systable_getnext(scan)) != NULL)
+	{
+		bool		open;
+
+		field(&f, CLOSED_AT, &open);
+		if (open && name_index(family_names, lengthof(family_names), text_of(&f, FAMILY)) >= 0)
+			found = lappend(found, anomaly_of(&f, account, meter));
+	}
+	systable_endscan(scan);
+	return found;
+}
+
+int
+bj_anomalies_notified(Anomalies *store, KeyText account, TimestampTz from,
+					  TimestampTz until, Decimal *least)
+{
+	Fields		f = {NULL, RelationGetDescr(store->rel), store->att};
+	int			leading = ACCOUNT;
+	Oid			index = bj_index_by_columns(store->rel, store->att, &leading, 1);
+	ScanKeyData key;
+	SysScanDesc scan;
+	int			n = 0;
+
+	text_key(&key, store->att[ACCOUNT], account);
+	scan = systable_beginscan(store->rel, index, OidIsValid(index), SnapshotSelf, 1, &key);
+	while ((f.tuple = systable_getnext(scan)) != NULL)
+	{
+		TimestampTz at = int64_of(&f, OCCURRED_AT);
+		Decimal		money = decimal_of(&f, MONEY_AT_RISK);
+		bool		isnull;
+
+		field(&f, NOTIFIED_AT, &isnull);
+		if (isnull || at < from || at >= until)
+			continue;
+		if (n++ == 0 || bj_decimal_compare(money, *least) < 0)
+			*least = money;
+	}
+	systable_endscan(scan);
+	return n;
+}
+
+/* ---- writing ---- */
+
+Anomaly *
+bj_anomalies_new(KeyText account, KeyText meter)
+{
+	Anomaly    *a = palloc0(sizeof(Anomaly));
+
+	a->account = account;
+	a->meter = meter;
+	a->anomaly_id = bj_table_next(BJ_TABLE_ANOMALY_ID_SEQ);
+	a->is_new = true;
+	return a;
+}
+
+/* What a later row may change. */
+static void
+put_course(Row *row, const Anomaly *a)
+{
+	put_decimal(row, EXCESS, a->excess);
+	put_decimal(row, LAST_EXCESS, a->last_excess);
+	put(row, LAST_SINCE, TimestampTzGetDatum(a->last_since));
+	put_decimal(row, MONEY_AT_RISK, bj_decimal_sign(a->excess) < 0 ?
+				bj_decimal_negate(a->excess) : a->excess);
+	if (a->has_projected)
+		put_decimal(row, MONEY_PROJECTED, a->projected);
+	put(row, ROW_COUNT, Int64GetDatum(a->rows));
+	put(row, LAST_AT, TimestampTzGetDatum(a->last_at));
+	put(row, PEAK_SCORE, Float8GetDatum(a->peak_score));
+	if (a->notified)
+	{
+		put_decimal(row, MONEY_NOTIFIED, a->money_notified);
+		put(row, NOTIFIED_AT, TimestampTzGetDatum(a->notified_at));
+	}
+	put_text(row, STATE, outcome_names[a->outcome]);
+	if (a->outcome != BJ_OUTCOME_OPEN)
+		put(row, CLOSED_AT, TimestampTzGetDatum(a->closed_at));
+	row->isnull[row->att[TRUSTED] - 1] = true;
+	if (a->trusted != NULL && a->outcome == BJ_OUTCOME_OPEN)
+	{
+		bytea	   *bytes = palloc(VARHDRSZ + BJ_INCIDENT_SIZE);
+
+		SET_VARSIZE(bytes, VARHDRSZ + BJ_INCIDENT_SIZE);
+		bj_incident_encode(a->trusted, bj_baselines_crc, (uint8_t *) VARDATA(bytes));
+		put(row, TRUSTED, PointerGetDatum(bytes));
+	}
+}
+
+static void
+put_beginning(Row *row, const Anomaly *a)
+{
+	put(row, ACCOUNT, a->account.datum);
+	put(row, ANOMALY_ID, Int64GetDatum(a->anomaly_id));
+	put(row, METER, a->meter.datum);
+	put(row, OCCURRED_AT, TimestampTzGetDatum(a->occurred_at));
+	put_text(row, RULE, a->rule);
+	put_text(row, FAMILY, family_names[a->family]);
+	put(row, SCORE, Float8GetDatum(a->score));
+	put_real(row, EXPECTED, a->expected, false);
+	put_real(row, LOWER_BOUND, a->lower_bound, false);
+	put_real(row, UPPER_BOUND, a->upper_bound, false);
+	put_real(row, OBSERVED, a->observed, false);
+	put_real(row, RATIO, a->ratio, true);
+	put_real(row, UNIT_FACTOR, a->unit_factor, true);
+	if (a->lag_hours != 0)
+		put(row, LAG_HOURS, Int32GetDatum(a->lag_hours));
+	put(row, SINCE, TimestampTzGetDatum(a->since));
+	put_real(row, LONGEST, a->longest, true);
+	if (a->detector_id != 0)
+		put(row, DETECTOR_ID, Int64GetDatum(a->detector_id));
+	put_text(row, ACTION, bj_action_name(a->action));
+	if (a->charge_id != 0)
+	{
+		put(row, CHARGE_ID, Int64GetDatum(a->charge_id));
+		put(row, PERIOD_START, TimestampTzGetDatum(a->period_start));
+	}
+	if (a->currency[0] != '\0')
+		put_text(row, CURRENCY, a->currency);
+	put(row, CREATED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
+	put_text(row, CREATED_BY, login_name());
+}
+
+static void
+update(Anomalies *store, Anomaly *a)
+{
+	Row			row = row_new(store->rel, store->att);
+	HeapTuple	tuple;
+	BjIndexing	indexing;
+	TM_Result	result;
+
+	heap_deform_tuple(a->version, RelationGetDescr(store->rel), row.values, row.isnull);
+	put_course(&row, a);
+	tuple = heap_form_tuple(RelationGetDescr(store->rel), row.values, row.isnull);
+	tuple->t_tableOid = RelationGetRelid(store->rel);
+	result = bj_compat_update(store->rel, &a->version->t_self, tuple,
+							  GetCurrentCommandId(true), &indexing);
+	if (result == TM_Ok)
+		bj_table_index(store->rel, tuple, indexing);
+	else if (result != TM_Updated && result != TM_Deleted)
+		elog(ERROR, "an anomaly was written twice in one command");
+}
+
+void
+bj_anomalies_write(Anomalies *store, Anomaly *a)
+{
+	Row			row;
+
+	if (a->is_new)
+	{
+		row = row_new(store->rel, store->att);
+		put_beginning(&row, a);
+		put_course(&row, a);
+		append(&row);
+	}
+	else if (a->changed)
+		update(store, a);
+	a->is_new = a->changed = false;
+}
+
+/* ---- what follows ---- */
+
+enum
+{
+	HOLD_ACCOUNT, HOLD_ID, HOLD_CHARGE_ID, HOLD_REASON, HOLD_ANOMALY_ID,
+	HOLD_CREATED_AT, HOLD_CREATED_BY, NHOLDCOLUMNS
+};
+
+static const Column hold_columns[NHOLDCOLUMNS] = {
+	{"account", TEXTOID, true}, {"hold_id", INT8OID, true}, {"charge_id", INT8OID, true},
+	{"reason", TEXTOID, true}, {"anomaly_id", INT8OID}, {"created_at", TIMESTAMPTZOID, true},
+	{"created_by", TEXTOID, true}
+};
+
+/*
+ * The charge is of this transaction, so nobody else can hold it; we may, for
+ * another incident.
+ */
+static bool
+is_held(Relation rel, const AttrNumber *att, KeyText account, int64 charge_id)
+{
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	bool		held;
+	Oid			index = InvalidOid;
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *cell;
+
+	foreach(cell, indexes)
+	{
+		Relation	candidate = index_open(lfirst_oid(cell), AccessShareLock);
+
+		if (candidate->rd_index->indisvalid && candidate->rd_index->indnkeyatts == 2 &&
+			candidate->rd_index->indkey.values[0] == att[HOLD_ACCOUNT] &&
+			candidate->rd_index->indkey.values[1] == att[HOLD_CHARGE_ID])
+			index = RelationGetRelid(candidate);
+		index_close(candidate, AccessShareLock);
+	}
+	text_key(&keys[0], att[HOLD_ACCOUNT], account);
+	ScanKeyInit(&keys[1], att[HOLD_CHARGE_ID], BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(charge_id));
+	scan = systable_beginscan(rel, index, OidIsValid(index), SnapshotSelf, 2, keys);
+	held = systable_getnext(scan) != NULL;
+	systable_endscan(scan);
+	return held;
+}
+
+void
+bj_anomalies_hold(const Anomaly *a, int64 charge_id)
+{
+	AttrNumber	att[NHOLDCOLUMNS];
+	const char *problem;
+	Relation	rel = bj_table_open_columns(BJ_TABLE_HOLD, RowExclusiveLock, hold_columns,
+											NHOLDCOLUMNS, att, &problem);
+	Row			row;
+
+	if (rel == NULL)
+		return;
+	if (!is_held(rel, att, a->account, charge_id))
+	{
+		row = row_new(rel, att);
+		put(&row, HOLD_ACCOUNT, a->account.datum);
+		put(&row, HOLD_ID, Int64GetDatum(bj_table_next(BJ_TABLE_HOLD_ID_SEQ)));
+		put(&row, HOLD_CHARGE_ID, Int64GetDatum(charge_id));
+		put_text(&row, HOLD_REASON, a->rule);
+		put(&row, HOLD_ANOMALY_ID, Int64GetDatum(a->anomaly_id));
+		put(&row, HOLD_CREATED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
+		put_text(&row, HOLD_CREATED_BY, login_name());
+		append(&row);
+		/* the next row may be of the same charge */
+		CommandCounterIncrement();
+	}
+	table_close(rel, NoLock);
+}
+
+enum
+{
+	PROPOSAL_ACCOUNT, PROPOSAL_ID, PROPOSAL_KIND, PROPOSAL_CHARGE_ID, PROPOSAL_DELTA,
+	PROPOSAL_CURRENCY, PROPOSAL_CAUSE, PROPOSAL_PERIOD_START, PROPOSAL_CREATED_AT,
+	PROPOSAL_CREATED_BY, NPROPOSALCOLUMNS
+};
+
+static const Column proposal_columns[NPROPOSALCOLUMNS] = {
+	{"account", TEXTOID, true}, {"proposal_id", INT8OID, true}, {"kind", TEXTOID, true},
+	{"charge_id", INT8OID}, {"delta", NUMERICOID, true}, {"currency", TEXTOID, true},
+	{"cause", TEXTOID, true}, {"period_start", TIMESTAMPTZOID, true},
+	{"created_at", TIMESTAMPTZOID, true}, {"created_by", TEXTOID, true}
+};
+
+void
+bj_anomalies_propose(const Anomaly *a, int64 charge_id, Decimal amount)
+{
+	AttrNumber	att[NPROPOSALCOLUMNS];
+	const char *problem;
+	Relation	rel = bj_table_open_columns(BJ_TABLE_PROPOSAL, RowExclusiveLock, proposal_columns,
+											NPROPOSALCOLUMNS, att, &problem);
+	Row			row;
+
+	if (rel == NULL)
+		return;
+	row = row_new(rel, att);
+	put(&row, PROPOSAL_ACCOUNT, a->account.datum);
+	put(&row, PROPOSAL_ID, Int64GetDatum(bj_table_next(BJ_TABLE_PROPOSAL_ID_SEQ)));
+	put_text(&row, PROPOSAL_KIND, "cancel");
+	put(&row, PROPOSAL_CHARGE_ID, Int64GetDatum(charge_id));
+	put_decimal(&row, PROPOSAL_DELTA, bj_decimal_negate(amount));
+	put_text(&row, PROPOSAL_CURRENCY, a->currency);
+	put_text(&row, PROPOSAL_CAUSE, "anomaly");
+	put(&row, PROPOSAL_PERIOD_START, TimestampTzGetDatum(a->period_start));
+	put(&row, PROPOSAL_CREATED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
+	put_text(&row, PROPOSAL_CREATED_BY, login_name());
+	append(&row);
+	table_close(rel, NoLock);
+}
+
+enum
+{
+	OUTBOX_ACCOUNT, OUTBOX_ID, OUTBOX_TOPIC, OUTBOX_PAYLOAD, OUTBOX_CREATED_AT,
+	OUTBOX_CREATED_BY, NOUTBOXCOLUMNS
+};
+
+static const Column outbox_columns[NOUTBOXCOLUMNS] = {
+	{"account", TEXTOID, true}, {"outbox_id", INT8OID, true}, {"topic", TEXTOID, true},
+	{"payload", JSONBOID, true}, {"created_at", TIMESTAMPTZOID, true},
+	{"created_by", TEXTOID, true}
+};
+
+static void
+push_key(JsonbParseState **state, const char *key)
+{
+	JsonbValue	v;
+
+	v.type = jbvString;
+	v.val.string.val = unconstify(char *, key);
+	v.val.string.len = strlen(key);
+	pushJsonbValue(state, WJB_KEY, &v);
+}
+
+static void
+push_text(JsonbParseState **state, const char *key, const char *data, int length)
+{
+	JsonbValue	v;
+
+	push_key(state, key);
+	v.type = jbvString;
+	v.val.string.val = unconstify(char *, data);
+	v.val.string.len = length;
+	pushJsonbValue(state, WJB_VALUE, &v);
+}
+
+static void
+push_numeric(JsonbParseState **state, const char *key, Datum number)
+{
+	JsonbValue	v;
+
+	push_key(state, key);
+	v.type = jbvNumeric;
+	v.val.numeric = DatumGetNumeric(number);
+	pushJsonbValue(state, WJB_VALUE, &v);
+}
+
+/* Numbers and amounts, no personal text. */
+static Datum
+message(const Anomaly *a)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_numeric(&state, "anomaly_id", bj_numeric_make(bj_decimal_from_int64(a->anomaly_id), 0));
+	push_text(&state, "rule", a->rule, strlen(a->rule));
+	push_text(&state, "meter", a->meter.data, a->meter.length);
+	push_text(&state, "action", bj_action_name(a->action), strlen(bj_action_name(a->action)));
+	push_numeric(&state, "score", DirectFunctionCall1(float8_numeric, Float8GetDatum(a->peak_score)));
+	push_numeric(&state, "money_at_risk", bj_numeric_make(bj_decimal_sign(a->excess) < 0 ?
+														  bj_decimal_negate(a->excess) : a->excess, 0));
+	push_text(&state, "currency", a->currency, strlen(a->currency));
+	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+}
+
+void
+bj_anomalies_tell(const Anomaly *a, const char *topic)
+{
+	AttrNumber	att[NOUTBOXCOLUMNS];
+	const char *problem;
+	Relation	rel = bj_table_open_columns(BJ_TABLE_OUTBOX, RowExclusiveLock, outbox_columns,
+											NOUTBOXCOLUMNS, att, &problem);
+	Row			row;
+
+	if (rel == NULL)
+		return;
+	row = row_new(rel, att);
+	put(&row, OUTBOX_ACCOUNT, a->account.datum);
+	put(&row, OUTBOX_ID, Int64GetDatum(bj_table_next(BJ_TABLE_OUTBOX_ID_SEQ)));
+	put_text(&row, OUTBOX_TOPIC, topic);
+	put(&row, OUTBOX_PAYLOAD, message(a));
+	put(&row, OUTBOX_CREATED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
+	put_text(&row, OUTBOX_CREATED_BY, login_name());
+	append(&row);
+	table_close(rel, NoLock);
+}

@@ -1,0 +1,571 @@
+/*
+ * detect.c
+ *	  Detection on usage: rows are noted as they are charged, judged at commit.
+ *
+ * A row costs the statement a note.  Judging waits for the commit, where the
+ * stream's baseline is locked anyway: judged earlier, it would be judged twice.
+ * Only a detector with action reject looks sooner, since an error at COMMIT
+ * leaves no savepoint to go back to.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "baselines.h"
+#include "detect.h"
+#include "detectors.h"
+#include "errors.h"
+#include "incidents.h"
+
+/* One stream of this transaction.  Never moved: rows point to it. */
+typedef struct DetectStream
+{
+	KeyText		account;		/* copied, as is the meter */
+	KeyText		meter;
+	uint64		prefix;			/* of the account, as a number that sorts so */
+	uint32		first;			/* where its rows begin, while they are sorted */
+	uint32		n;
+	BjStream   *ahead;			/* for reject: as if all were learned; or NULL */
+} DetectStream;
+
+static inline uint32
+stream_hash(const DetectStream *s)
+{
+	return hash_combine(hash_bytes((const unsigned char *) s->account.data, s->account.length),
+						hash_bytes((const unsigned char *) s->meter.data, s->meter.length));
+}
+
+typedef struct StreamEntry
+{
+	const DetectStream *key;
+	uint32		hash;
+	char		status;
+	DetectStream *stream;
+} StreamEntry;
+
+#define SH_PREFIX streams
+#define SH_ELEMENT_TYPE StreamEntry
+#define SH_KEY_TYPE const DetectStream *
+#define SH_KEY key
+#define SH_HASH_KEY(tb, key) stream_hash(key)
+#define SH_EQUAL(tb, a, b) \
+	(bj_key_equal((a)->account, (b)->account) && bj_key_equal((a)->meter, (b)->meter))
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) a->hash
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/* Rows from `start` on are of this subtransaction or of one within it. */
+typedef struct Level
+{
+	struct Level *parent;
+	int			nest;
+	SubTransactionId subid;
+	uint32		start;
+} Level;
+
+typedef struct Notes
+{
+	MemoryContext context;		/* under TopTransactionContext */
+	struct streams_hash *hash;
+	DetectStream *last;			/* stream of the row before */
+	DetectRow  *rows;
+	uint32		n;
+	uint32		room;
+	uint32		checked;		/* rows before it were looked at for reject */
+	Level	   *levels;
+	DetectPrice *prices;
+} Notes;
+
+static Notes *notes = NULL;		/* NULL until the transaction notes a row */
+
+/* ---- subtransactions ---- */
+
+/* Before a row is noted: what a rollback must forget. */
+static void
+mark_level(void)
+{
+	int			nest = GetCurrentTransactionNestLevel();
+	Level	   *level = notes->levels;
+
+	if (nest == 1 || (level != NULL && level->nest == nest))
+		return;
+	level = MemoryContextAlloc(notes->context, sizeof(Level));
+	*level = (Level) {notes->levels, nest, GetCurrentSubTransactionId(), notes->n};
+	notes->levels = level;
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId my, SubTransactionId up, void *arg)
+{
+	Level	   *level = notes ? notes->levels : NULL;
+
+	if (level == NULL || level->subid != my)
+		return;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		notes->n = level->start;
+		notes->last = NULL;
+		/* what was looked ahead had these rows in it */
+		if (notes->checked > notes->n)
+			notes->checked = 0;
+	}
+	else if (event != SUBXACT_EVENT_COMMIT_SUB)
+		return;
+	else if (level->nest > 2 && (level->parent == NULL || level->parent->nest != level->nest - 1))
+	{
+		/* the parent has no mark: ours becomes its own */
+		level->nest--;
+		level->subid = up;
+		return;
+	}
+	notes->levels = level->parent;
+	pfree(level);
+}
+
+/* ---- noting ---- */
+
+bool
+bj_detect_begin(void)
+{
+	return OidIsValid(bj_table_oid(BJ_TABLE_BASELINE)) && bj_detectors_begin() == NULL;
+}
+
+static void
+notes_open(void)
+{
+	MemoryContext context = AllocSetContextCreate(TopTransactionContext, "billadj notes",
+												  ALLOCSET_DEFAULT_SIZES);
+
+	notes = MemoryContextAllocZero(context, sizeof(Notes));
+	notes->context = context;
+	notes->hash = streams_create(context, 16, NULL);
+	notes->room = 8;
+	notes->rows = MemoryContextAlloc(context, notes->room * sizeof(DetectRow));
+}
+
+static uint64
+account_prefix(KeyText account)
+{
+	unsigned char bytes[sizeof(uint64)] = {0};
+	uint64		prefix;
+
+	memcpy(bytes, account.data, Min(account.length, sizeof(bytes)));
+	memcpy(&prefix, bytes, sizeof(prefix));
+	return pg_ntoh64(prefix);
+}
+
+static DetectStream *
+stream_of(KeyText account, KeyText meter)
+{
+	DetectStream key = {account, meter};
+	StreamEntry *entry;
+	DetectStream *s = notes->last;
+	bool		found;
+
+	if (s != NULL && bj_key_equal(s->account, account) && bj_key_equal(s->meter, meter))
+		return s;
+	entry = streams_lookup(notes->hash, &key);
+	if (entry != NULL)
+		return entry->stream;
+	s = palloc0(sizeof(DetectStream));
+	s->account = bj_key_from_string(account.data, account.length);
+	s->meter = bj_key_from_string(meter.data, meter.length);
+	s->prefix = account_prefix(account);
+	entry = streams_insert(notes->hash, s, &found);
+	entry->stream = s;
+	return s;
+}
+
+static const DetectPrice *
+price_copy(const CatalogPrice *from)
+{
+	DetectPrice *copy;
+	Size		tiers = from->price.ntiers * sizeof(PriceTier);
+
+	for (copy = notes->prices; copy != NULL; copy = copy->next)
+		if (copy->price_id == from->price_id)
+			return copy;
+	copy = palloc(sizeof(DetectPrice) + tiers);
+	copy->price_id = from->price_id;
+	copy->linear = from->linear;
+	copy->unit = from->unit;
+	copy->price = from->price;
+	copy->price.tiers = (PriceTier *) (copy + 1);
+	if (tiers > 0)
+		memcpy(copy->price.tiers, from->price.tiers, tiers);
+	copy->next = notes->prices;
+	notes->prices = copy;
+	return copy;
+}
+
+void
+bj_detect_note(const Charge *c, const CatalogPrice *price, int64 charge_id)
+{
+	MemoryContext old;
+	DetectRow  *row;
+	char	   *key;
+
+	if (notes == NULL)
+		notes_open();
+	old = MemoryContextSwitchTo(notes->context);
+	mark_level();
+	if (notes->n == notes->room)
+	{
+		notes->room *= 2;
+		notes->rows = repalloc_huge(notes->rows, notes->room * sizeof(DetectRow));
+	}
+	row = &notes->rows[notes->n];
+	row->stream = notes->last = stream_of(c->account, c->meter);
+	key = palloc(c->event_key.length);
+	memcpy(key, c->event_key.data, c->event_key.length);
+	row->event_key = (KeyText) {(Datum) 0, key, c->event_key.length};
+	row->occurred_at = c->occurred_at;
+	row->period_start = c->period_start;
+	row->charge_id = charge_id;
+	row->price = price_copy(price);
+	row->has_before = c->has_before;
+	row->quantity = c->quantity;
+	row->before = c->quantity_before;
+	notes->n++;
+	MemoryContextSwitchTo(old);
+}
+
+/* ---- in order ---- */
+
+static int
+text_cmp(KeyText a, KeyText b)
+{
+	int			cmp = memcmp(a.data, b.data, Min(a.length, b.length));
+
+	return cmp != 0 ? cmp : a.length - b.length;
+}
+
+/* The lock order, the same everywhere: account, meter. */
+static int
+stream_cmp(const void *x, const void *y)
+{
+	const DetectStream *a = *(DetectStream *const *) x;
+	const DetectStream *b = *(DetectStream *const *) y;
+	int			cmp;
+
+	if (a->prefix != b->prefix)
+		return a->prefix < b->prefix ? -1 : 1;
+	cmp = text_cmp(a->account, b->account);
+	return cmp != 0 ? cmp : text_cmp(a->meter, b->meter);
+}
+
+static int
+row_cmp(const void *x, const void *y)
+{
+	const DetectRow *a = *(DetectRow *const *) x;
+	const DetectRow *b = *(DetectRow *const *) y;
+
+	if (a->occurred_at != b->occurred_at)
+		return a->occurred_at < b->occurred_at ? -1 : 1;
+	return text_cmp(a->event_key, b->event_key);
+}
+
+typedef struct Ordered
+{
+	DetectStream **streams;		/* in the lock order */
+	uint32		nstreams;
+	DetectRow **rows;			/* those of a stream side by side, in order */
+} Ordered;
+
+/*
+ * The rows from `from` on.  Rows of one stream mostly come in order: a look is
+ * cheaper than a sort.
+ */
+static Ordered
+put_in_order(uint32 from)
+{
+	Ordered		o;
+	uint32		n = notes->n - from;
+	uint32		place = 0;
+
+	o.streams = palloc_extended(n * sizeof(DetectStream *), MCXT_ALLOC_HUGE);
+	o.rows = palloc_extended(n * sizeof(DetectRow *), MCXT_ALLOC_HUGE);
+	o.nstreams = 0;
+	for (uint32 i = from; i < notes->n; i++)
+		notes->rows[i].stream->n = 0;
+	for (uint32 i = from; i < notes->n; i++)
+		if (notes->rows[i].stream->n++ == 0)
+			o.streams[o.nstreams++] = notes->rows[i].stream;
+	qsort(o.streams, o.nstreams, sizeof(DetectStream *), stream_cmp);
+	for (uint32 i = 0; i < o.nstreams; i++)
+	{
+		o.streams[i]->first = place;
+		place += o.streams[i]->n;
+		o.streams[i]->n = 0;
+	}
+	for (uint32 i = from; i < notes->n; i++)
+	{
+		DetectStream *s = notes->rows[i].stream;
+
+		o.rows[s->first + s->n++] = &notes->rows[i];
+	}
+	for (uint32 i = 0; i < o.nstreams; i++)
+	{
+		DetectRow **rows = o.rows + o.streams[i]->first;
+
+		for (uint32 k = 1; k < o.streams[i]->n; k++)
+			if (row_cmp(&rows[k - 1], &rows[k]) > 0)
+			{
+				qsort(rows, o.streams[i]->n, sizeof(DetectRow *), row_cmp);
+				break;
+			}
+	}
+	return o;
+}
+
+/* How the stream's rows are judged; false: not at all. */
+static bool
+detect_for(const DetectStream *s, const BjBaseline *baseline, BjDetect *detect)
+{
+	DetectSettings settings;
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+
+	bj_detectors_settings(s->account, s->meter, &settings);
+	*detect = settings.detect;
+	detect->use_bounds = settings.future_hours >= 0 || settings.past_days >= 0;
+	detect->latest = settings.future_hours < 0 ? PG_INT64_MAX :
+		now + BJ_EPOCH_SHIFT + (int64) (settings.future_hours * USECS_PER_HOUR);
+	detect->earliest = settings.past_days < 0 ? PG_INT64_MIN :
+		now + BJ_EPOCH_SHIFT - (int64) (settings.past_days * USECS_PER_DAY);
+	if (!bj_baseline_is_mature(baseline))
+		detect->peer = bj_detectors_peer(s->account, s->meter);
+	return !settings.off;
+}
+
+/* ---- rejecting ---- */
+
+static void
+raise_rejected(const DetectStream *s, const DetectRow *row, const char *rule,
+			   const BjJudgement *j)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_BJ_REJECTED),
+			 errmsg("usage of meter \"%.*s\" by account \"%.*s\" is refused: %s",
+					s->meter.length, s->meter.data, s->account.length, s->account.data, rule),
+			 errdetail("The row with event key \"%.*s\" has %g where %g to %g is usual; its score is %.3f.",
+					   row->event_key.length, row->event_key.data,
+					   j->observed, j->lo, j->hi, j->score),
+			 errhint("Load it without the row, or have the detector changed: SELECT * FROM billadj.detector WHERE action = 'reject';")));
+}
+
+/* The rule that refuses the row, or NULL. */
+static const char *
+refused_by(const DetectStream *s, const BjJudgement *j)
+{
+	for (int reason = 1; reason < BJ_REASON_COUNT; reason++)
+	{
+		const char *rule = bj_reason_name((BjReason) reason);
+		DetectPolicy policy;
+
+		if ((j->rules & (1u << reason)) == 0 && !(j->opened && j->reason == reason))
+			continue;
+		bj_detectors_policy(s->account, s->meter, rule, &policy);
+		if (policy.action == BJ_ACTION_REJECT && !policy.off && j->score >= policy.threshold)
+			return rule;
+	}
+	return NULL;
+}
+
+/*
+ * The stream as it will be if nobody else commits first: what is in the table,
+ * and the transaction's own rows.  An open incident is left out; then nothing
+ * opens anew, and only the rules for single rows refuse.
+ */
+static void
+look_ahead(Baselines *store, DetectStream *s, DetectRow **rows)
+{
+	BjDetect	detect;
+	BjStream   *stream = s->ahead;
+
+	if (stream == NULL)
+	{
+		stream = s->ahead = MemoryContextAllocZero(notes->context, sizeof(BjStream));
+		bj_baselines_find(store, s->account, s->meter, &stream->baseline);
+	}
+	if (!detect_for(s, &stream->baseline, &detect))
+		return;
+	for (uint32 i = 0; i < s->n; i++)
+	{
+		BjRow		r = bj_incidents_core_row(rows[i]);
+		BjJudgement j;
+		const char *rule;
+
+		bj_stream_observe(stream, &detect, &r, &j);
+		rule = refused_by(s, &j);
+		if (rule != NULL)
+			raise_rejected(s, rows[i], rule, &j);
+	}
+}
+
+static void
+forget_ahead(void)
+{
+	for (uint32 i = 0; i < notes->n; i++)
+		notes->rows[i].stream->ahead = NULL;
+}
+
+void
+bj_detect_end_statement(void)
+{
+	MemoryContext context;
+	MemoryContext old;
+	const char *problem;
+	Baselines  *store;
+	Ordered		o;
+
+	if (notes == NULL || notes->checked == notes->n || !bj_detectors_any(BJ_ACTION_REJECT))
+		return;
+	context = AllocSetContextCreate(CurrentMemoryContext, "billadj reject", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	store = bj_baselines_open(&problem);
+	if (store != NULL)
+	{
+		if (notes->checked == 0)
+			forget_ahead();
+		o = put_in_order(notes->checked);
+		for (uint32 i = 0; i < o.nstreams; i++)
+			look_ahead(store, o.streams[i], o.rows + o.streams[i]->first);
+		bj_baselines_close(store);
+		notes->checked = notes->n;
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/* ---- settling ---- */
+
+typedef struct Settling
+{
+	Baselines  *baselines;
+	Anomalies  *anomalies;
+	MemoryContext context;		/* of one stream */
+} Settling;
+
+/*
+ * One stream.  Repeats when somebody else wrote it between our look and our
+ * write; then nothing of the first try is left but numbers not used.
+ */
+static void
+settle_stream(Settling *settling, const DetectStream *s, DetectRow **rows)
+{
+	for (;;)
+	{
+		MemoryContext old = MemoryContextSwitchTo(settling->context);
+		Incidents  *in = palloc0(sizeof(Incidents));
+		BaselineFound found;
+		bool		done = true;
+
+		CHECK_FOR_INTERRUPTS();
+		in->account = s->account;
+		in->meter = s->meter;
+		in->store = settling->anomalies;
+		found = bj_baselines_find(settling->baselines, s->account, s->meter, &in->stream.baseline);
+		if (detect_for(s, &in->stream.baseline, &in->detect))
+		{
+			bj_incidents_begin(in);
+			for (uint32 i = 0; i < s->n; i++)
+				bj_incidents_row(in, rows[i]);
+			done = bj_baselines_write(settling->baselines, s->account, s->meter, &in->stream.baseline,
+									  found != BJ_BASELINE_BAD ? NULL :
+									  "its bytes could not be read; begun anew by the next usage");
+			if (done)
+				bj_incidents_end(in);
+		}
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(settling->context);
+		if (done)
+			return;
+	}
+}
+
+static void
+settle_context(void *arg)
+{
+	errcontext("settling %u baselines at commit", *(uint32 *) arg);
+}
+
+static void
+settle_streams(Ordered o)
+{
+	const char *problem;
+	Settling	settling;
+
+	settling.baselines = bj_baselines_open(&problem);
+	settling.anomalies = settling.baselines ? bj_anomalies_open(&problem) : NULL;
+	if (settling.anomalies == NULL)
+	{
+		/* no reason to lose the usage */
+		ereport(WARNING,
+				(errcode(ERRCODE_BJ_NOT_INSTALLED),
+				 errmsg("usage is not looked at for anomalies: %s", problem),
+				 errhint("Run SELECT * FROM billadj.self_check().")));
+		if (settling.baselines != NULL)
+			bj_baselines_close(settling.baselines);
+		return;
+	}
+	settling.context = AllocSetContextCreate(CurrentMemoryContext, "billadj stream",
+											 ALLOCSET_DEFAULT_SIZES);
+	/* for the index predicates of what is written; decides nothing */
+	PushActiveSnapshot(GetLatestSnapshot());
+	for (uint32 i = 0; i < o.nstreams; i++)
+		settle_stream(&settling, o.streams[i], o.rows + o.streams[i]->first);
+	PopActiveSnapshot();
+	bj_anomalies_close(settling.anomalies);
+	bj_baselines_close(settling.baselines);
+	CommandCounterIncrement();
+}
+
+bool
+bj_detect_noted(void)
+{
+	return notes != NULL && notes->n > 0;
+}
+
+void
+bj_detect_settle(void)
+{
+	MemoryContext context;
+	MemoryContext old;
+	ErrorContextCallback callback;
+	Ordered		o;
+
+	if (!bj_detect_noted())
+		return;
+	context = AllocSetContextCreate(notes->context, "billadj settle", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	o = put_in_order(0);
+	callback = (ErrorContextCallback) {error_context_stack, settle_context, &o.nstreams};
+	error_context_stack = &callback;
+	settle_streams(o);
+	error_context_stack = callback.previous;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	/* another module's pre-commit callback may still write usage */
+	notes->n = notes->checked = 0;
+}
+
+void
+bj_detect_forget(void)
+{
+	notes = NULL;				/* the memory goes with TopTransactionContext */
+}
+
+void
+bj_detect_init(void)
+{
+	RegisterSubXactCallback(subxact_callback, NULL);
+}

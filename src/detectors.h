@@ -1,0 +1,77 @@
+/*
+ * detectors.h
+ *	  Store: detectors and peer groups as this session knows them.
+ *
+ * Without a row in billadj.detector the defaults of the core hold, with action
+ * flag.  What comes back stays valid until the next bj_detectors_begin().
+ */
+#ifndef BILLADJ_DETECTORS_H
+#define BILLADJ_DETECTORS_H
+
+#include "postgres.h"
+
+#include "utils/jsonb.h"
+
+#include "core/baseline.h"
+#include "core/decimal.h"
+#include "keytext.h"
+
+typedef enum BjAction
+{
+	BJ_ACTION_FLAG,
+	BJ_ACTION_HOLD,
+	BJ_ACTION_PROPOSE,
+	BJ_ACTION_REJECT
+} BjAction;
+
+/* What is done about one rule in one stream. */
+typedef struct DetectPolicy
+{
+	int64		detector_id;	/* 0: the defaults */
+	BjAction	action;
+	bool		off;			/* nothing is said */
+	double		threshold;
+	Decimal		min_money;
+	int32		budget;			/* notifications of an account and month */
+} DetectPolicy;
+
+/* How one stream is judged. */
+typedef struct DetectSettings
+{
+	BjDetect	detect;			/* its bounds and its peer are not set */
+	double		future_hours;	/* beyond now: in the future; < 0: no bound */
+	double		past_days;		/* before now: too old; < 0: no bound */
+	bool		off;			/* of every rule: not judged at all */
+} DetectSettings;
+
+extern void bj_detectors_init(void);
+
+/*
+ * Makes what is known current.  Returns NULL, or the name of a table that is
+ * missing or of another shape than this library knows.
+ */
+extern const char *bj_detectors_begin(void);
+
+/* Does any active detector ask for this action? */
+extern bool bj_detectors_any(BjAction action);
+
+extern void bj_detectors_settings(KeyText account, KeyText meter,
+								  DetectSettings *settings);
+
+/* rule: bj_reason_name() of what was found. */
+extern void bj_detectors_policy(KeyText account, KeyText meter,
+								const char *rule, DetectPolicy *policy);
+
+/* What comparable accounts do of the meter; NULL: nobody knows. */
+extern const BjPeer *bj_detectors_peer(KeyText account, KeyText meter);
+
+extern const char *bj_action_name(BjAction action);
+
+/*
+ * Reads a detector's parameters into settings.  Of what is unknown or out of
+ * range: error UB202, or with lenient nothing.
+ */
+extern void bj_detectors_read(Jsonb *parameters, bool lenient,
+							  DetectSettings *settings);
+
+#endif							/* BILLADJ_DETECTORS_H */

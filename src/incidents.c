@@ -1,0 +1,570 @@
+/*
+ * incidents.c
+ *	  From judgements to incidents: what is opened, raised and closed, what money
+ *	  is at risk, and what is done about it.
+ *
+ * The core says what is unusual; here it becomes one row an incident.  Money is
+ * the charge with what was observed less the charge with what was expected,
+ * under the row's own price and from its own position: exact, but for the
+ * expected quantity, which is an estimate of nine digits.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "core/rate.h"
+#include "incidents.h"
+#include "numericcodec.h"
+
+#define EXPECTED_DIGITS 9
+#define LASTING_ROWS 3			/* fewer may be a single event */
+#define TOLD_AGAIN 10			/* times the money that was told */
+
+typedef struct Effect
+{
+	enum
+	{
+		EFFECT_HOLD, EFFECT_PROPOSE, EFFECT_OPENED, EFFECT_ESCALATED
+	}			kind;
+	Anomaly    *anomaly;
+	int64		charge_id;
+	Decimal		amount;
+} Effect;
+
+/* ---- money ---- */
+
+BjRow
+bj_incidents_core_row(const DetectRow *row)
+{
+	BjRow		r = {0};
+
+	/* an infinite time stays far out, where the core calls it invalid */
+	r.at = row->occurred_at;
+	if (r.at < PG_INT64_MAX / 2)
+		r.at += BJ_EPOCH_SHIFT;
+	r.quantity = bj_decimal_double(row->quantity);
+	if (row->price->linear && bj_decimal_sign(row->quantity) != 0)
+	{
+		r.has_price = true;
+		r.unit_price = bj_decimal_double(row->price->unit);
+	}
+	return r;
+}
+
+static Decimal
+money_of(bool known, Decimal amount)
+{
+	return known ? amount : BJ_DECIMAL_ZERO;
+}
+
+static Position
+position_of(const DetectRow *row)
+{
+	return row->has_before ? (Position) {true, row->before} : BJ_NOT_CHARGED;
+}
+
+bool
+bj_incidents_amount(const DetectRow *row, Decimal *amount)
+{
+	Decimal		after;
+
+	if (row->price->linear)
+		return bj_decimal_multiply(row->quantity, row->price->unit, amount) == BJ_OK;
+	return bj_decimal_add(row->before, row->quantity, &after) == BJ_OK &&
+		bj_rate_between(&row->price->price, position_of(row), (Position) {true, after},
+						amount) == BJ_OK;
+}
+
+/* An estimate as a decimal of few digits; false unless it is finite. */
+static bool
+decimal_of(double x, Decimal *value)
+{
+	char		text[64];
+
+	snprintf(text, sizeof(text), "%.*g", EXPECTED_DIGITS, x);
+	return bj_decimal_parse(text, strlen(text), value) == BJ_OK;
+}
+
+/*
+ * What observed - expected units more or less come to at the end of the row's
+ * position.  0 where it cannot be told.
+ */
+static Decimal
+excess_of(const DetectRow *row, double observed, double expected)
+{
+	Decimal		o = row->quantity;
+	Decimal		e;
+	Decimal		after;
+	Decimal		without;
+	Decimal		excess;
+
+	if (observed != bj_decimal_double(row->quantity) && !decimal_of(observed, &o))
+		return BJ_DECIMAL_ZERO;
+	if (!decimal_of(expected, &e) || bj_decimal_subtract(o, e, &excess) != BJ_OK)
+		return BJ_DECIMAL_ZERO;
+	if (row->price->linear)
+		return money_of(bj_decimal_multiply(excess, row->price->unit, &excess) == BJ_OK, excess);
+	return money_of(bj_decimal_add(row->before, row->quantity, &after) == BJ_OK &&
+					bj_decimal_subtract(after, excess, &without) == BJ_OK &&
+					bj_rate_between(&row->price->price, (Position) {true, without},
+									(Position) {true, after}, &excess) == BJ_OK, excess);
+}
+
+/* The end of the month that begins at start, whatever the zone. */
+static TimestampTz
+month_end(TimestampTz start)
+{
+	Interval	month = {0, 0, 1};
+
+	return DatumGetTimestamp(DirectFunctionCall2(timestamp_pl_interval, TimestampGetDatum(start),
+												 IntervalPGetDatum(&month)));
+}
+
+/* If it goes on to the end of the period as it has gone so far. */
+static void
+project(Anomaly *a, TimestampTz period_start)
+{
+	int64		done = Max(a->last_at - a->occurred_at, USECS_PER_HOUR);
+	int64		whole = month_end(period_start) - a->occurred_at;
+
+	a->has_projected = a->rows >= LASTING_ROWS && whole > done &&
+		bj_decimal_multiply_divide_round(a->excess, bj_decimal_from_int64(whole),
+										 bj_decimal_from_int64(done), 2,
+										 BJ_ROUND_HALF_EVEN, &a->projected) == BJ_OK;
+	if (a->has_projected && bj_decimal_sign(a->projected) < 0)
+		a->projected = bj_decimal_negate(a->projected);
+}
+
+/*
+ * Adds money to an incident.  A bucket is judged anew with each of its rows:
+ * then the new figure replaces the old one.
+ */
+static void
+add_money(Anomaly *a, TimestampTz since, TimestampTz at, Decimal excess)
+{
+	Decimal		total = a->excess;
+	bool		same_bucket = a->rows > 0 && a->last_since == since && since < at;
+
+	if ((same_bucket && bj_decimal_subtract(total, a->last_excess, &total) != BJ_OK) ||
+		bj_decimal_add(total, excess, &total) != BJ_OK)
+		return;
+	a->excess = total;
+	a->last_excess = excess;
+	a->last_since = since;
+}
+
+static Decimal
+money_at_risk(const Anomaly *a)
+{
+	return bj_decimal_sign(a->excess) < 0 ? bj_decimal_negate(a->excess) : a->excess;
+}
+
+/* ---- what is done ---- */
+
+static void
+add_effect(Incidents *in, int kind, Anomaly *a, int64 charge_id, Decimal amount)
+{
+	Effect	   *effect = palloc(sizeof(Effect));
+
+	*effect = (Effect) {kind, a, charge_id, amount};
+	in->effects = lappend(in->effects, effect);
+}
+
+/*
+ * When the account's budget of the month is used up, only what is larger than
+ * the least that was told.  Two streams of an account that settle at the same
+ * moment may both take the last place: it is a courtesy, not a limit.
+ */
+static bool
+within_budget(Incidents *in, const Anomaly *a, const DetectPolicy *policy)
+{
+	TimestampTz from = DatumGetTimestamp(DirectFunctionCall2(timestamp_trunc,
+															 PointerGetDatum(cstring_to_text("month")),
+															 TimestampGetDatum(a->occurred_at)));
+	Decimal		least = BJ_DECIMAL_ZERO;
+	int			n = bj_anomalies_notified(in->store, in->account, from, month_end(from), &least);
+	ListCell   *cell;
+
+	/* those of this stream are not written yet */
+	foreach(cell, in->anomalies)
+	{
+		Anomaly    *other = lfirst(cell);
+
+		if (other != a && other->is_new && other->notified)
+			n++;
+	}
+	return n < policy->budget ||
+		(n > 0 && policy->budget > 0 && bj_decimal_compare(money_at_risk(a), least) > 0);
+}
+
+static void
+notify(Incidents *in, Anomaly *a, int kind)
+{
+	a->notified = true;
+	a->notified_at = GetCurrentTimestamp();
+	a->money_notified = money_at_risk(a);
+	add_effect(in, kind, a, 0, BJ_DECIMAL_ZERO);
+}
+
+static bool
+is_worth_telling_again(const Anomaly *a)
+{
+	Decimal		limit;
+
+	return bj_decimal_multiply(a->money_notified, bj_decimal_from_int64(TOLD_AGAIN), &limit) == BJ_OK &&
+		bj_decimal_sign(limit) > 0 && bj_decimal_compare(money_at_risk(a), limit) >= 0;
+}
+
+/* A row has opened or raised an incident. */
+static void
+act(Incidents *in, Anomaly *a, const DetectRow *row, const DetectPolicy *policy, bool escalated)
+{
+	Decimal		amount;
+
+	a->changed = true;
+	if (bj_decimal_compare(money_at_risk(a), policy->min_money) < 0)
+		return;
+	if (policy->action == BJ_ACTION_HOLD)
+		add_effect(in, EFFECT_HOLD, a, row->charge_id, BJ_DECIMAL_ZERO);
+	if (!a->notified)
+	{
+		if (within_budget(in, a, policy))
+			notify(in, a, EFFECT_OPENED);
+		else
+			return;
+	}
+	else if (escalated || is_worth_telling_again(a))
+		notify(in, a, EFFECT_ESCALATED);
+	else
+		return;
+	if (policy->action == BJ_ACTION_PROPOSE && bj_incidents_amount(row, &amount) &&
+		bj_decimal_sign(amount) > 0)
+		add_effect(in, EFFECT_PROPOSE, a, row->charge_id, amount);
+}
+
+/* ---- incidents ---- */
+
+static void
+load(Incidents *in)
+{
+	ListCell   *cell;
+
+	if (in->loaded || in->store == NULL)
+		return;
+	in->loaded = true;
+	in->anomalies = bj_anomalies_open_of(in->store, in->account, in->meter);
+	foreach(cell, in->anomalies)
+	{
+		Anomaly    *a = lfirst(cell);
+
+		if (a->family == BJ_FAMILY_LEVEL)
+			in->level = a;
+	}
+}
+
+/* The open incident of a family, and of a rule unless that is NULL. */
+static Anomaly *
+find_open(Incidents *in, BjFamily family, const char *rule, TimestampTz day)
+{
+	ListCell   *cell;
+
+	load(in);
+	foreach(cell, in->anomalies)
+	{
+		Anomaly    *a = lfirst(cell);
+
+		if (a->family == family && a->outcome == BJ_OUTCOME_OPEN &&
+			(rule == NULL || (strcmp(a->rule, rule) == 0 &&
+							  a->occurred_at / USECS_PER_DAY == day / USECS_PER_DAY)))
+			return a;
+	}
+	return NULL;
+}
+
+static TimestampTz
+server_time(int64 at)
+{
+	return at - BJ_EPOCH_SHIFT;
+}
+
+static Anomaly *
+open_anomaly(Incidents *in, const DetectRow *row, const BjJudgement *j,
+			 BjFamily family, const char *rule, const DetectPolicy *policy)
+{
+	Anomaly    *a;
+
+	load(in);
+	if (in->store == NULL)
+		return NULL;
+	a = bj_anomalies_new(in->account, in->meter);
+	a->occurred_at = a->last_at = row->occurred_at;
+	a->rule = rule;
+	a->family = family;
+	a->score = a->peak_score = j->score;
+	a->expected = j->expected;
+	a->lower_bound = j->lo;
+	a->upper_bound = j->hi;
+	a->observed = j->observed;
+	a->ratio = j->ratio;
+	a->unit_factor = j->unit;
+	a->lag_hours = j->lag_hours;
+	a->since = server_time(j->since);
+	a->longest = j->longest;
+	a->detector_id = policy->detector_id;
+	a->action = policy->action;
+	a->charge_id = row->charge_id;
+	a->period_start = row->period_start;
+	strlcpy(a->currency, row->price->price.currency, sizeof(a->currency));
+	in->anomalies = lappend(in->anomalies, a);
+	return a;
+}
+
+static void
+raise_anomaly(Incidents *in, Anomaly *a, const DetectRow *row, const BjJudgement *j,
+			  TimestampTz since, Decimal excess, const DetectPolicy *policy)
+{
+	add_money(a, since, row->occurred_at, excess);
+	a->rows++;
+	a->last_at = Max(a->last_at, row->occurred_at);
+	a->peak_score = Max(a->peak_score, j->score);
+	if (a->family == BJ_FAMILY_LEVEL || a->family == BJ_FAMILY_PRICE)
+		project(a, row->period_start);
+	act(in, a, row, policy, j->escalated);
+}
+
+static void
+close_anomaly(Incidents *in, Anomaly *a, BjOutcome outcome)
+{
+	a->outcome = outcome;
+	a->closed_at = GetCurrentTimestamp();
+	a->trusted = NULL;
+	a->changed = true;
+	if (in->level == a)
+		in->level = NULL;
+}
+
+/*
+ * Nothing of it is to be said: then what goes on is learned as usual, since
+ * nobody keeps what was trusted before.
+ */
+static void
+drop_incident(Incidents *in)
+{
+	in->stream.incident.open = true;
+	in->stream.incident.channel = BJ_CHANNELS;
+	bj_stream_judge(&in->stream, BJ_VERDICT_EXPECTED);
+}
+
+static const char *
+level_rule(const BjJudgement *j)
+{
+	if (j->family == BJ_FAMILY_LEVEL && j->reason != BJ_REASON_NONE)
+		return bj_reason_name(j->reason);
+	return bj_reason_name(j->observed >= j->expected ? BJ_REASON_SPIKE : BJ_REASON_DROP);
+}
+
+static void
+level(Incidents *in, const DetectRow *row, const BjJudgement *j)
+{
+	DetectPolicy policy;
+	Decimal		excess = j->family == BJ_FAMILY_ROW ? BJ_DECIMAL_ZERO :
+		excess_of(row, j->observed, j->expected);
+
+	if (in->level != NULL && j->closed != BJ_OUTCOME_OPEN)
+		close_anomaly(in, in->level, j->closed);
+	if (j->opened)
+	{
+		const char *rule = level_rule(j);
+
+		bj_detectors_policy(in->account, in->meter, rule, &policy);
+		if (policy.off || j->score < policy.threshold)
+		{
+			drop_incident(in);
+			return;
+		}
+		in->level = open_anomaly(in, row, j, BJ_FAMILY_LEVEL, rule, &policy);
+	}
+	else if (in->level != NULL && j->abnormal)
+		bj_detectors_policy(in->account, in->meter, in->level->rule, &policy);
+	if (in->level != NULL && (j->opened || j->abnormal))
+		raise_anomaly(in, in->level, row, j, server_time(j->since), excess, &policy);
+	/* the stream began anew, or all happened within one row */
+	if (in->level != NULL && !in->stream.incident.open)
+		close_anomaly(in, in->level, j->closed != BJ_OUTCOME_OPEN ? j->closed : BJ_OUTCOME_NEW_NORMAL);
+}
+
+/* The first row after silence: it ends what detect_due() told of, or tells it. */
+static void
+gap(Incidents *in, const DetectRow *row, const BjJudgement *j)
+{
+	Anomaly    *a = find_open(in, BJ_FAMILY_CADENCE, NULL, 0);
+	const char *rule = bj_reason_name(BJ_REASON_GAP);
+	BjJudgement g = *j;
+	double		seconds;
+	double		missing;
+	DetectPolicy policy;
+
+	if (a == NULL)
+	{
+		bj_detectors_policy(in->account, in->meter, rule, &policy);
+		if (policy.off || j->score < policy.threshold)
+			return;
+		seconds = (double) (row->occurred_at - server_time(j->since)) / USECS_PER_SEC;
+		missing = j->longest > 0 ? seconds / j->longest - 1 : 0;
+		g.observed = seconds;
+		g.expected = j->longest;
+		g.lo = g.hi = j->longest;
+		g.ratio = j->longest > 0 ? seconds / j->longest : 0;
+		a = open_anomaly(in, row, &g, BJ_FAMILY_CADENCE, rule, &policy);
+		if (a == NULL)
+			return;
+		raise_anomaly(in, a, row, &g, a->since,
+					  excess_of(row, 0, missing * bj_baseline_expected(&in->stream.baseline,
+																	   row->occurred_at + BJ_EPOCH_SHIFT)),
+					  &policy);
+	}
+	close_anomaly(in, a, BJ_OUTCOME_PASSED);
+}
+
+static bool
+is_off_price(const Incidents *in, const BjJudgement *j, double unit_price)
+{
+	double		off = unit_price - j->price_expected;
+
+	return Abs(off) > in->detect.price_tolerance * j->price_expected;
+}
+
+static void
+price(Incidents *in, const DetectRow *row, const BjRow *r, const BjJudgement *j)
+{
+	Anomaly    *a = find_open(in, BJ_FAMILY_PRICE, NULL, 0);
+	const char *rule = bj_reason_name(BJ_REASON_PRICE);
+	bool		off = is_off_price(in, j, r->unit_price);
+	BjJudgement p = *j;
+	DetectPolicy policy;
+	Decimal		usual;
+	Decimal		excess;
+
+	bj_detectors_policy(in->account, in->meter, rule, &policy);
+	if (a == NULL && (!j->price_opened || policy.off))
+		return;
+	p.observed = r->unit_price;
+	p.expected = j->price_expected;
+	p.lo = j->price_expected * (1 - in->detect.price_tolerance);
+	p.hi = j->price_expected * (1 + in->detect.price_tolerance);
+	p.ratio = r->unit_price / j->price_expected;
+	p.score = Max(j->score, in->detect.threshold);
+	p.since = r->at;
+	if (a == NULL)
+		a = open_anomaly(in, row, &p, BJ_FAMILY_PRICE, rule, &policy);
+	if (a != NULL && off && decimal_of(j->price_expected, &usual) &&
+		bj_decimal_subtract(row->price->unit, usual, &excess) == BJ_OK &&
+		bj_decimal_multiply(excess, row->quantity, &excess) == BJ_OK)
+		raise_anomaly(in, a, row, &p, row->occurred_at, excess, &policy);
+	if (a != NULL && j->price_closed)
+		close_anomaly(in, a, off ? BJ_OUTCOME_NEW_NORMAL : BJ_OUTCOME_PASSED);
+}
+
+/* One incident a rule and day. */
+static void
+row_rules(Incidents *in, const DetectRow *row, const BjJudgement *j)
+{
+	Decimal		amount = BJ_DECIMAL_ZERO;
+
+	bj_incidents_amount(row, &amount);
+	for (int reason = 0; reason < BJ_REASON_COUNT; reason++)
+	{
+		const char *rule = bj_reason_name((BjReason) reason);
+		DetectPolicy policy;
+		Anomaly    *a;
+
+		if ((j->rules & (1u << reason)) == 0)
+			continue;
+		bj_detectors_policy(in->account, in->meter, rule, &policy);
+		if (policy.off || j->score < policy.threshold)
+			continue;
+		a = find_open(in, BJ_FAMILY_ROW, rule, row->occurred_at);
+		if (a == NULL)
+			a = open_anomaly(in, row, j, BJ_FAMILY_ROW, rule, &policy);
+		if (a != NULL)
+			raise_anomaly(in, a, row, j, row->occurred_at, amount, &policy);
+	}
+}
+
+void
+bj_incidents_begin(Incidents *in)
+{
+	if (!bj_baseline_has_incident(&in->stream.baseline))
+		return;
+	load(in);
+	if (in->level != NULL && in->level->trusted != NULL)
+		in->stream.incident = *in->level->trusted;
+	else
+	{
+		/* its bytes are no incident, or somebody removed the row */
+		if (in->level != NULL)
+			close_anomaly(in, in->level, BJ_OUTCOME_NEW_NORMAL);
+		drop_incident(in);
+	}
+}
+
+void
+bj_incidents_row(Incidents *in, const DetectRow *row)
+{
+	BjRow		r = bj_incidents_core_row(row);
+	BjJudgement j;
+
+	bj_stream_observe(&in->stream, &in->detect, &r, &j);
+	if (in->store == NULL)
+	{
+		if (j.opened)
+			drop_incident(in);
+		return;
+	}
+	if (j.opened || in->level != NULL)
+		level(in, row, &j);
+	if (j.gap_closed)
+		gap(in, row, &j);
+	if (r.has_price && j.price_expected > 0 &&
+		(j.price_opened || j.price_closed || is_off_price(in, &j, r.unit_price)))
+		price(in, row, &r, &j);
+	if (j.rules != 0)
+		row_rules(in, row, &j);
+}
+
+static void
+do_effect(const Effect *effect)
+{
+	switch (effect->kind)
+	{
+		case EFFECT_HOLD:
+			bj_anomalies_hold(effect->anomaly, effect->charge_id);
+			break;
+		case EFFECT_PROPOSE:
+			bj_anomalies_propose(effect->anomaly, effect->charge_id, effect->amount);
+			break;
+		case EFFECT_OPENED:
+			bj_anomalies_tell(effect->anomaly, "anomaly_opened");
+			break;
+		case EFFECT_ESCALATED:
+			bj_anomalies_tell(effect->anomaly, "anomaly_escalated");
+			break;
+	}
+}
+
+void
+bj_incidents_end(Incidents *in)
+{
+	ListCell   *cell;
+
+	if (in->level != NULL)
+	{
+		in->level->trusted = &in->stream.incident;
+		in->level->changed = true;
+	}
+	foreach(cell, in->anomalies)
+		bj_anomalies_write(in->store, lfirst(cell));
+	foreach(cell, in->effects)
+		do_effect(lfirst(cell));
+}

@@ -1,0 +1,75 @@
+/*
+ * incidents.h
+ *	  From judgements to incidents: what is opened, raised and closed, what money
+ *	  is at risk, and what is done about it.
+ */
+#ifndef BILLADJ_INCIDENTS_H
+#define BILLADJ_INCIDENTS_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
+#include "anomalies.h"
+#include "core/baseline.h"
+#include "core/price.h"
+
+/* From the server's epoch, 2000, to the core's, 1970. */
+#define BJ_EPOCH_SHIFT \
+	((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
+/* A price as of this transaction: the catalogue's own may be dropped. */
+typedef struct DetectPrice
+{
+	struct DetectPrice *next;
+	int64		price_id;
+	bool		linear;
+	Decimal		unit;
+	Price		price;
+} DetectPrice;
+
+/* A usage row that was charged. */
+typedef struct DetectRow
+{
+	struct DetectStream *stream;
+	KeyText		event_key;
+	TimestampTz occurred_at;
+	TimestampTz period_start;
+	int64		charge_id;
+	const DetectPrice *price;
+	bool		has_before;
+	Decimal		quantity;
+	Decimal		before;			/* quantity of the period before it */
+} DetectRow;
+
+/* One stream while its rows are judged. */
+typedef struct Incidents
+{
+	KeyText		account;
+	KeyText		meter;
+	BjStream	stream;
+	BjDetect	detect;
+	Anomalies  *store;			/* NULL: nothing can be kept */
+	bool		loaded;			/* the open ones are in anomalies */
+	List	   *anomalies;		/* of Anomaly */
+	Anomaly    *level;			/* the open level incident, or NULL */
+	List	   *effects;		/* what is to be done when all is written */
+} Incidents;
+
+/* Reads what is open, if the baseline says that there is an incident. */
+extern void bj_incidents_begin(Incidents *incidents);
+
+/* Judges a row, learns it, and keeps the incidents. */
+extern void bj_incidents_row(Incidents *incidents, const DetectRow *row);
+
+/* Writes them and does what follows.  The stream's baseline is written. */
+extern void bj_incidents_end(Incidents *incidents);
+
+/* The row as the core sees it. */
+extern BjRow bj_incidents_core_row(const DetectRow *row);
+
+/* Its amount, exactly; false if it cannot be held. */
+extern bool bj_incidents_amount(const DetectRow *row, Decimal *amount);
+
+#endif							/* BILLADJ_INCIDENTS_H */
