@@ -413,6 +413,10 @@ CREATE FUNCTION host.late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.dec
 CREATE TRIGGER zzz_late BEFORE INSERT ON billadj.override_decision FOR EACH ROW EXECUTE FUNCTION host.late();
 SELECT act.approve('mona', :j1) AS forged_name;
 DROP TRIGGER zzz_late ON billadj.override_decision;
+CREATE OR REPLACE FUNCTION host.late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.level := 9; RETURN NEW; END $$;
+CREATE TRIGGER zzz_late BEFORE INSERT ON billadj.override_decision FOR EACH ROW EXECUTE FUNCTION host.late();
+SELECT act.approve('mona', :j1) AS forged_level;
+DROP TRIGGER zzz_late ON billadj.override_decision;
 CREATE FUNCTION host.none() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 CREATE TRIGGER zzz_none BEFORE INSERT ON billadj.override_decision FOR EACH ROW EXECUTE FUNCTION host.none();
 SELECT act.approve('mona', :j1) AS suppressed;
@@ -490,6 +494,8 @@ SELECT e.request_id, e.state, r.state FROM billadj.limit_entry e JOIN billadj.ov
 SELECT a.adjustment_id FROM billadj.adjustment a WHERE NOT EXISTS (SELECT FROM billadj.audit_entry e WHERE e.object = 'adjustment/' || a.adjustment_id);
 SELECT d.decision_id FROM billadj.override_decision d WHERE NOT EXISTS (SELECT FROM billadj.audit_entry e WHERE e.object = 'override_decision/' || d.decision_id);
 SELECT event, count(*) > 0 AS some FROM billadj.audit_entry WHERE object LIKE 'override_request/%' GROUP BY 1 ORDER BY 1;
+SELECT count(*) > 3 AS texts, count(r.comment) AS in_requests, (SELECT count(d.comment) FROM billadj.override_decision d) AS in_decisions
+  FROM billadj.override_request r, billadj.private_text;
 SELECT account, count(*) FROM billadj.private_text t, billadj.audit_entry e WHERE e.payload LIKE '%' || t.body || '%' GROUP BY 1;
 
 SELECT count(*) >= 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
