@@ -1441,7 +1441,8 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    SELECT NULL::text AS account, NULL::text AS subscription_key INTO was;
+    SELECT NULL::text AS account, NULL::text AS subscription_key, NULL::text AS plan, NULL::numeric AS quantity,
+           NULL::timestamptz AS starts_at, NULL::timestamptz AS ends_at INTO was;
     now_is := was;
     BEGIN
         IF tg_op <> 'INSERT' THEN
@@ -1664,15 +1665,20 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     attached bigint := billadj.subscription_attachment_of(relation);
-    row_is   record;
+    account  text;
+    key      text;
+    plan     text;
+    quantity numeric;
+    starts_at timestamptz;
+    ends_at  timestamptz;
     number   bigint := 0;
 BEGIN
-    FOR row_is IN EXECUTE format('SELECT g.account, g.subscription_key, h.plan, h.quantity, h.starts_at, h.ends_at
+    FOR account, key, plan, quantity, starts_at, ends_at IN EXECUTE format('SELECT g.account, g.subscription_key, h.plan, h.quantity, h.starts_at, h.ends_at
                                     FROM billadj.subscription_gap(%L) g
                                     LEFT JOIN (SELECT %s FROM %s AS r) h ON h.account = g.account AND h.subscription_key = g.subscription_key
                                    ORDER BY g.account, g.subscription_key', relation,
                                  billadj.subscription_columns((SELECT a.mapping FROM billadj.subscription_attachment a WHERE a.attachment_id = attached), 'r'), relation) LOOP
-        PERFORM billadj.sync_subscription(attached, row_is.account, row_is.subscription_key, row_is.plan, row_is.quantity, row_is.starts_at, row_is.ends_at);
+        PERFORM billadj.sync_subscription(attached, account, key, plan, quantity, starts_at, ends_at);
         number := number + 1;
     END LOOP;
     RETURN number;

@@ -130,7 +130,6 @@ CREATE TABLE billadj.term (
     created_by      text        NOT NULL DEFAULT session_user,
     CONSTRAINT term_pkey PRIMARY KEY (account, subscription_id, term_id),
     CONSTRAINT term_subscription_fkey FOREIGN KEY (account, subscription_id) REFERENCES billadj.subscription,
-    CONSTRAINT term_plan_fkey FOREIGN KEY (plan) REFERENCES billadj.plan,
     CONSTRAINT term_valid_check CHECK (NOT isempty(valid) AND NOT lower_inf(valid) AND lower_inc(valid) AND NOT upper_inc(valid)),
     CONSTRAINT term_quantity_check CHECK (quantity >= 0 AND quantity < 'Infinity'),
     CONSTRAINT term_discount_check CHECK (discount BETWEEN 0 AND 100),
