@@ -220,6 +220,13 @@ SELECT p.meter, p.valid, p.terms FROM billadj.price p JOIN billadj.rate_card k U
 SELECT count(*) FROM billadj.cancel(:s, '2026-05-01', as_of => '2026-04-20');
 SELECT p.meter, p.valid FROM billadj.price p JOIN billadj.rate_card k USING (rate_card_id) WHERE k.account = 'metered' ORDER BY p.valid;
 
+-- by aggregation: split, or of each part for its share
+SELECT a.name, u.part, u.quantity, u.numerator, u.denominator
+  FROM unnest('{sum,count,max,unique,latest}'::text[]) WITH ORDINALITY AS a(name, n)
+ CROSS JOIN LATERAL billadj.segment_usage(a.name, '[2026-04-01,2026-05-01)', '{"[2026-04-01,2026-04-11)","[2026-04-11,2026-05-01)"}',
+    '[{"at": "2026-04-02", "quantity": 7, "key": "a"}, {"at": "2026-04-10 23:00", "quantity": 5, "key": "a"}, {"at": "2026-04-11", "quantity": 3, "key": "a"}, {"at": "2026-04-30", "quantity": 4, "key": "b"}]') u
+ ORDER BY a.n, u.part;
+
 -- ---- bills and revenue ----
 SELECT line, kind, description, covers, quantity, amount, rounded FROM billadj.bill_preview('fix-dec', '[2027-01-06,2027-02-06)');
 SELECT billadj.bill_preview_csv('fix-dec', '[2027-01-06,2027-02-06)');

@@ -1687,3 +1687,39 @@ $function$;
 COMMENT ON FUNCTION billadj.sync_subscriptions(regclass) IS 'brings the subscriptions of an attached table to what its rows say, from now on; returns how many';
 REVOKE ALL ON FUNCTION billadj.sync_subscriptions(regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.sync_subscriptions(regclass) TO billadj_admin, billadj_operator;
+
+-- ---- usage of a period that a change cuts ----
+
+-- What adds up is split where it happened.  What is one figure of the whole
+-- period (how many at most, how many different ones, the last one) is taken of
+-- each part by itself and owed for that part's share of the period: a peak in the
+-- first half does not cost a second time in the other.
+CREATE FUNCTION billadj.segment_usage(aggregation text, period tstzrange, parts tstzrange[], events jsonb, day_count text DEFAULT 'actual_days',
+    time_zone text DEFAULT 'UTC')
+RETURNS TABLE (part integer, quantity numeric, numerator numeric, denominator numeric)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    IF aggregation NOT IN ('sum', 'count', 'max', 'unique', 'latest') OR aggregation IS NULL THEN
+        PERFORM billadj.refuse_change(format('%L is no way to aggregate usage', aggregation), NULL, 'Use sum, count, max, unique or latest.');
+    END IF;
+    RETURN QUERY
+    SELECT p.part::integer, u.quantity,
+           CASE WHEN segment_usage.aggregation IN ('sum', 'count') THEN 1 ELSE f.numerator END,
+           CASE WHEN segment_usage.aggregation IN ('sum', 'count') THEN 1 ELSE f.denominator END
+      FROM unnest(parts) WITH ORDINALITY AS p(span, part)
+     CROSS JOIN LATERAL billadj.day_fraction(segment_usage.period, p.span, segment_usage.day_count, segment_usage.time_zone) f
+     CROSS JOIN LATERAL (SELECT coalesce(CASE segment_usage.aggregation WHEN 'sum' THEN sum((e.value ->> 'quantity')::numeric) WHEN 'count' THEN count(*)
+                                              WHEN 'max' THEN max((e.value ->> 'quantity')::numeric) WHEN 'unique' THEN count(DISTINCT e.value ->> 'key')
+                                              ELSE (array_agg((e.value ->> 'quantity')::numeric ORDER BY (e.value ->> 'at')::timestamptz DESC, e.place DESC))[1] END, 0) AS quantity
+                           FROM jsonb_array_elements(segment_usage.events) WITH ORDINALITY AS e(value, place)
+                          WHERE (e.value ->> 'at')::timestamptz <@ p.span) u
+     ORDER BY p.part;
+END
+$function$;
+COMMENT ON FUNCTION billadj.segment_usage(text, tstzrange, tstzrange[], jsonb, text, text) IS
+    'usage of each part of a period that a change cuts: sum and count are split, max, unique and latest are taken of each part and owed for its share of the period';
+REVOKE ALL ON FUNCTION billadj.segment_usage(text, tstzrange, tstzrange[], jsonb, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.segment_usage(text, tstzrange, tstzrange[], jsonb, text, text)
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
