@@ -11,10 +11,11 @@
 #define LEAST_OBSERVATIONS 20
 #define LEAST_NONZERO 10
 #define LEAST_AGE (2 * BJ_DAY)
+#define YOUNG_MARGIN 0.0
 #define YOUNG_AGE (7 * BJ_DAY)	/* until then a margin, shrinking */
 #define LOG_WEIGHT 0.15			/* decades of a squared scale; a normal law's
 								 * is 0.217 */
-#define ALONE 0.3
+#define ALONE 0.5			/* what a lead over the second is taxed */
 #define Z_CLIP 8.0
 #define SMOOTH_CLIP 12.0		/* sigmas */
 #define RATIO_CLIP 4.0
@@ -233,7 +234,7 @@ weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 			second = f->rarity[i];
 	}
 	if (f->at - b->first_at < YOUNG_AGE)
-		f->decades -= 1 - (double) (f->at - b->first_at) / YOUNG_AGE;
+		f->decades -= YOUNG_MARGIN * (1 - (double) (f->at - b->first_at) / YOUNG_AGE);
 	if (f->channel < CH_RUN)
 		f->decades -= ALONE * (f->decades - second);
 }
@@ -330,11 +331,11 @@ bj_learn(BjBaseline *b, const Finding *f)
 	bj_levels_learn(b, f);
 
 	/*
-	 * Tails of the time when the season was not known yet are forgotten when
-	 * their number has doubled; later every 6,000 observations.
+	 * Tails of the time when the season was not known yet are forgotten week
+	 * by week; later every 6,000 observations.
 	 */
 	if (b->observations % 6000 == 0 ||
-		(b->observations >= 64 && b->observations < 6000 && (b->observations & (b->observations - 1)) == 0))
+		(f->day_ends && (b->days == 7 || b->days == 14 || b->days == 21)))
 		for (int i = 0; i < BJ_CHANNELS; i++)
 			bj_tail_halve(&b->tails[i]);
 }
