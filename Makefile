@@ -25,7 +25,7 @@ DATA = $(wildcard src/sql/update/billadj--*--*.sql)
 
 REGRESS = install policy numeric money rate aggregate prorate explain anomaly catalogue attach usage default_usage totals parked correct backfill \
           partitions shadow monitor \
-          subscription \
+          subscription detect \
           override audit \
           uninstall
 REGRESS_OPTS = --load-extension=btree_gist

@@ -18,6 +18,7 @@
 #include "numericcodec.h"
 
 #define EXPECTED_DIGITS 9
+#define PRICE_DIGITS 6		/* that a usual price is known to */
 #define LASTING_ROWS 3			/* fewer may be a single event */
 #define TOLD_AGAIN 10			/* times the money that was told */
 
@@ -78,11 +79,11 @@ bj_incidents_amount(const DetectRow *row, Decimal *amount)
 
 /* An estimate as a decimal of few digits; false unless it is finite. */
 static bool
-decimal_of(double x, Decimal *value)
+decimal_of(double x, int digits, Decimal *value)
 {
 	char		text[64];
 
-	snprintf(text, sizeof(text), "%.*g", EXPECTED_DIGITS, x);
+	snprintf(text, sizeof(text), "%.*g", digits, x);
 	return bj_decimal_parse(text, strlen(text), value) == BJ_OK;
 }
 
@@ -99,9 +100,9 @@ excess_of(const DetectRow *row, double observed, double expected)
 	Decimal		without;
 	Decimal		excess;
 
-	if (observed != bj_decimal_double(row->quantity) && !decimal_of(observed, &o))
+	if (observed != bj_decimal_double(row->quantity) && !decimal_of(observed, EXPECTED_DIGITS, &o))
 		return BJ_DECIMAL_ZERO;
-	if (!decimal_of(expected, &e) || bj_decimal_subtract(o, e, &excess) != BJ_OK)
+	if (!decimal_of(expected, EXPECTED_DIGITS, &e) || bj_decimal_subtract(o, e, &excess) != BJ_OK)
 		return BJ_DECIMAL_ZERO;
 	if (row->price->linear)
 		return money_of(bj_decimal_multiply(excess, row->price->unit, &excess) == BJ_OK, excess);
@@ -377,6 +378,10 @@ level(Incidents *in, const DetectRow *row, const BjJudgement *j)
 	{
 		const char *rule = level_rule(j);
 
+		/* one is open still if the baseline was begun anew under it */
+		load(in);
+		if (in->level != NULL)
+			close_anomaly(in, in->level, BJ_OUTCOME_NEW_NORMAL);
 		bj_detectors_policy(in->account, in->meter, rule, &policy);
 		if (policy.off || j->score < policy.threshold)
 		{
@@ -447,10 +452,11 @@ price(Incidents *in, const DetectRow *row, const BjRow *r, const BjJudgement *j)
 	Decimal		excess;
 
 	bj_detectors_policy(in->account, in->meter, rule, &policy);
-	if (a == NULL && (!j->price_opened || policy.off))
+	if ((a == NULL && (!j->price_opened || policy.off)) ||
+		!decimal_of(j->price_expected, PRICE_DIGITS, &usual))
 		return;
 	p.observed = r->unit_price;
-	p.expected = j->price_expected;
+	p.expected = bj_decimal_double(usual);
 	p.lo = j->price_expected * (1 - in->detect.price_tolerance);
 	p.hi = j->price_expected * (1 + in->detect.price_tolerance);
 	p.ratio = r->unit_price / j->price_expected;
@@ -458,7 +464,7 @@ price(Incidents *in, const DetectRow *row, const BjRow *r, const BjJudgement *j)
 	p.since = r->at;
 	if (a == NULL)
 		a = open_anomaly(in, row, &p, BJ_FAMILY_PRICE, rule, &policy);
-	if (a != NULL && off && decimal_of(j->price_expected, &usual) &&
+	if (a != NULL && off &&
 		bj_decimal_subtract(row->price->unit, usual, &excess) == BJ_OK &&
 		bj_decimal_multiply(excess, row->quantity, &excess) == BJ_OK)
 		raise_anomaly(in, a, row, &p, row->occurred_at, excess, &policy);

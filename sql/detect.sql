@@ -1,0 +1,212 @@
+-- Detection on usage: what is opened, raised, held, proposed and refused; a bulk
+-- load gives what row by row gives.
+\set SHOW_CONTEXT never
+SET datestyle = 'ISO';
+SET client_min_messages = warning;
+SET timezone = 'UTC';
+CREATE EXTENSION IF NOT EXISTS billadj;
+SELECT count(*) >= 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
+SELECT count(*) > 0 AS installed FROM billadj.install();
+CREATE SCHEMA detect;
+SET search_path = detect, public;
+SELECT count(*) > 0 AS imported FROM billadj.import_rate_card('{"code": "detect", "currency": "USD", "prices": [
+    {"meter": "calls", "model": "per_unit", "unit_amount": "0.02"},
+    {"meter": "gb", "model": "graduated", "tiers": [{"up_to": 50000, "unit_amount": "0.10"}, {"up_to": null, "unit_amount": "0.05"}]}]}', '[2020-01-01,)');
+
+-- The same usage in a table for each way of loading: regular hours, a day with
+-- five rows an hour, a spike, a shift that stays, an outage, duplicates.
+CREATE TABLE source AS
+SELECT format('%s-%s-%s', a, m, lpad(g::text, 6, '0')) AS id, 'acct-' || a AS account, m AS meter,
+       CASE WHEN g = 700 THEN 90000
+            WHEN a = 2 AND g BETWEEN 800 AND 830 THEN 0
+            WHEN a = 3 AND g > 900 THEN 3 * base ELSE base END AS quantity,
+       timestamptz '2024-01-01 00:30+00' + g * interval '1 hour' AS at
+  FROM generate_series(1, 3) a, unnest(ARRAY['calls', 'gb']) m, generate_series(0, 1099) g,
+       LATERAL (SELECT 200 + (hashtext(m || a || g) & 1023) % 40 + 10 * (g % 24) AS base) b;
+INSERT INTO source
+SELECT format('4-calls-%s', lpad(g::text, 6, '0')), 'acct-4', 'calls', CASE WHEN g = 6001 THEN 40000 ELSE 10 + (hashtext(g::text) & 1023) % 7 + g / 6 % 24 END,
+       timestamptz '2024-01-01 00:00+00' + g * interval '10 minutes'
+  FROM generate_series(0, 6500) g;
+-- late rows that repeat others, under keys of their own
+INSERT INTO source
+SELECT id || '-again', account, meter, quantity, at FROM source WHERE account = 'acct-1' AND meter = 'calls' AND at BETWEEN '2024-01-30' AND '2024-01-30 03:00';
+
+CREATE TABLE by_copy (id text PRIMARY KEY, account text NOT NULL, meter text NOT NULL, quantity numeric NOT NULL, at timestamptz NOT NULL);
+CREATE TABLE by_hundred (LIKE by_copy INCLUDING ALL);
+CREATE TABLE one_by_one (LIKE by_copy INCLUDING ALL);
+SELECT r, (SELECT count(*) > 0 FROM billadj.attach(r::regclass, account => 'account', occurred_at => 'at', meter => 'meter', quantity => 'quantity')) AS attached
+  FROM unnest(ARRAY['by_copy', 'by_hundred', 'one_by_one']) r;
+SELECT relation, detect FROM billadj.attached WHERE relation ~ 'by_' ORDER BY 1;
+
+-- ---- a bulk load gives what row by row gives ----
+-- Ways of loading must not meet in one stream: each takes accounts of its own.
+CREATE TABLE ordered AS SELECT row_number() OVER (ORDER BY at, id) AS n, s.* FROM source s;
+CREATE UNIQUE INDEX ON ordered (n);
+CREATE PROCEDURE load_in(relation text, prefix text, batch int)
+LANGUAGE plpgsql AS $$
+DECLARE
+    total bigint := (SELECT count(*) FROM detect.ordered);
+BEGIN
+    FOR i IN 0 .. (total - 1) / batch LOOP
+        EXECUTE format('INSERT INTO detect.%I SELECT id, $1 || account, meter, quantity, at FROM detect.ordered WHERE n > $2 AND n <= $3', relation)
+          USING prefix, i::bigint * batch, (i + 1)::bigint * batch;
+        COMMIT;
+    END LOOP;
+END
+$$;
+\copy (SELECT id, 'c-' || account, meter, quantity, at FROM source ORDER BY at, id) to 'results/detect.data'
+\copy by_copy from 'results/detect.data'
+CALL load_in('by_hundred', 'h-', 100);
+CALL load_in('one_by_one', 'o-', 1);
+
+SELECT meter, right(account, 6) AS account, count(*) AS ways, count(DISTINCT state) AS states FROM billadj.baseline GROUP BY 1, 2 ORDER BY 1, 2;
+CREATE VIEW found AS
+SELECT left(account, 1) AS way, right(account, 6) AS account, meter, rule, family, occurred_at, score, expected, lower_bound, upper_bound, observed, ratio,
+       unit_factor, since, excess, money_projected, row_count, last_at, peak_score, state, trusted
+  FROM billadj.anomaly;
+-- what was put in; how well the core finds is measured by bench/anomaly
+SELECT account, meter, family, observed, row_count > 0 AS counted, excess > 700 AS money, score > 0.8 AS sure
+  FROM found WHERE way = 'o' AND observed IN (90000, 40000) ORDER BY account, meter;
+SELECT account, meter, min(occurred_at) FILTER (WHERE occurred_at >= '2024-02-03') AS since, min(excess) < -150 AS too_little
+  FROM found WHERE way = 'o' AND account = 'acct-2' GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT account, meter, max(occurred_at) AS since, max(excess) > 2000 AS too_much, max(money_projected) > max(excess) AS and_more
+  FROM found WHERE way = 'o' AND account = 'acct-3' AND observed <> 90000 GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT account, meter, rule, occurred_at, observed, row_count, excess FROM found WHERE way = 'o' AND family = 'row';
+SELECT count(*) FILTER (WHERE account <> 'acct-4') AS open_ones_of_a_stream FROM found WHERE state = 'open' AND family = 'level' GROUP BY way, account, meter HAVING count(*) > 1;
+SELECT w.way, count(*) AS differ
+  FROM (VALUES ('c'), ('h')) AS w(way),
+       LATERAL ((SELECT account, meter, rule, occurred_at, score, excess, row_count, last_at, state, trusted FROM found f WHERE f.way = w.way
+                 EXCEPT ALL SELECT account, meter, rule, occurred_at, score, excess, row_count, last_at, state, trusted FROM found f WHERE f.way = 'o')
+                UNION ALL
+                (SELECT account, meter, rule, occurred_at, score, excess, row_count, last_at, state, trusted FROM found f WHERE f.way = 'o'
+                 EXCEPT ALL SELECT account, meter, rule, occurred_at, score, excess, row_count, last_at, state, trusted FROM found f WHERE f.way = w.way)) d
+ GROUP BY 1;
+
+-- ---- the window function gives the scores that were stored ----
+SELECT count(*) AS anomalies, count(*) FILTER (WHERE s.score IS DISTINCT FROM a.score) AS other_scores
+  FROM billadj.anomaly a
+  JOIN (SELECT id, account, meter, at, billadj.anomaly_score(at, quantity) OVER (PARTITION BY account, meter ORDER BY at, id) AS score FROM one_by_one) s
+    ON s.account = a.account AND s.meter = a.meter
+  JOIN billadj.charge c ON c.account = a.account AND c.charge_id = a.charge_id AND c.event_key = s.id
+ WHERE a.account ~ '^o-' AND a.family = 'level';
+
+-- ---- every incident has a charge that says why, and money that adds up ----
+SELECT count(*) AS without_charge FROM billadj.anomaly a
+ WHERE NOT EXISTS (SELECT FROM billadj.charge c WHERE c.account = a.account AND c.charge_id = a.charge_id AND c.meter = a.meter);
+SELECT count(*) AS wrong_money FROM billadj.anomaly WHERE money_at_risk <> abs(excess);
+
+-- ---- rollback leaves no trace ----
+CREATE TABLE kept AS SELECT account, meter, state FROM billadj.baseline;
+CREATE FUNCTION changed() RETURNS bigint LANGUAGE sql AS $$
+    SELECT count(*) FROM (SELECT account, meter, state FROM billadj.baseline EXCEPT SELECT account, meter, state FROM detect.kept) x
+$$;
+SELECT count(*) AS n FROM billadj.anomaly \gset before_
+BEGIN;
+INSERT INTO one_by_one VALUES ('r1', 'o-acct-1', 'calls', 99999, '2024-03-01'), ('r2', 'new', 'calls', 5, '2024-03-01');
+ROLLBACK;
+BEGIN;
+SAVEPOINT a;
+INSERT INTO one_by_one VALUES ('r1', 'o-acct-1', 'calls', 99999, '2024-03-01');
+SAVEPOINT b;
+INSERT INTO one_by_one VALUES ('r2', 'o-acct-1', 'gb', 99999, '2024-03-01');
+RELEASE b;
+ROLLBACK TO a;
+SAVEPOINT c;
+INSERT INTO one_by_one VALUES ('r3', 'new', 'calls', 5, '2024-03-01');
+ROLLBACK TO c;
+COMMIT;
+SELECT changed(), count(*) - :before_n AS anomalies FROM billadj.anomaly;
+-- what is released stays, as if nothing else had been: the same rows in one
+-- transaction without savepoints leave the same bytes
+BEGIN;
+INSERT INTO one_by_one VALUES ('s1', 'with', 'calls', 5, '2024-03-01');
+SAVEPOINT a;
+INSERT INTO one_by_one VALUES ('s2', 'with', 'calls', 6, '2024-03-01 01:00+00');
+SAVEPOINT b;
+INSERT INTO one_by_one VALUES ('s3', 'with', 'calls', 7, '2024-03-01 02:00+00');
+RELEASE b;
+SAVEPOINT b;
+INSERT INTO one_by_one VALUES ('s4', 'with', 'calls', 70000, '2024-03-01 03:00+00');
+ROLLBACK TO b;
+RELEASE a;
+INSERT INTO one_by_one VALUES ('s5', 'with', 'calls', 8, '2024-03-01 04:00+00');
+COMMIT;
+INSERT INTO one_by_one VALUES ('t1', 'plain', 'calls', 5, '2024-03-01'), ('t2', 'plain', 'calls', 6, '2024-03-01 01:00+00'),
+    ('t3', 'plain', 'calls', 7, '2024-03-01 02:00+00'), ('t5', 'plain', 'calls', 8, '2024-03-01 04:00+00');
+SELECT count(DISTINCT state) AS states FROM billadj.baseline WHERE account IN ('with', 'plain');
+-- an error in a block of its own, and rows that come after
+BEGIN;
+DO $$
+BEGIN
+    INSERT INTO detect.one_by_one VALUES ('e1', 'block', 'calls', 5, '2024-03-01');
+    PERFORM 1 / 0;
+EXCEPTION WHEN division_by_zero THEN
+    INSERT INTO detect.one_by_one VALUES ('e2', 'block', 'calls', 6, '2024-03-01');
+END $$;
+COMMIT;
+SELECT billadj.explain_charge(c.charge_id) ->> 'quantity' AS charged, b.account FROM billadj.baseline b JOIN billadj.charge c USING (account, meter) WHERE account = 'block';
+
+-- ---- detectors ----
+INSERT INTO billadj.detector (meter, account, action, note) VALUES
+    ('calls', 'held', 'hold', 'new here'), ('calls', 'proposed', 'propose', NULL), ('calls', 'refused', 'reject', NULL);
+INSERT INTO billadj.detector (rule, account, min_money) VALUES ('spike', 'cheap', 1e6);
+INSERT INTO billadj.detector (rule, account, parameters) VALUES ('spike', 'silent', '{"off": true}');
+INSERT INTO billadj.detector (account, parameters) VALUES ('unwatched', '{"off": true}');
+INSERT INTO billadj.detector (account, budget) VALUES ('frugal', 1);
+INSERT INTO one_by_one
+SELECT format('%s %s', a, g), a, 'calls', 100 + (hashtext(a || g) & 1023) % 40, timestamptz '2024-01-01' + g * interval '1 hour'
+  FROM unnest(ARRAY['held', 'proposed', 'refused', 'cheap', 'silent', 'unwatched', 'frugal', 'flagged']) a, generate_series(0, 500) g;
+INSERT INTO one_by_one SELECT a || ' spike', a, 'calls', 60000, timestamptz '2024-01-01' + 501 * interval '1 hour'
+  FROM unnest(ARRAY['held', 'proposed', 'cheap', 'silent', 'unwatched', 'frugal', 'flagged']) a;
+SELECT a.account, a.action, a.notified_at IS NOT NULL AS notified, round(a.money_at_risk, -1) AS money,
+       (SELECT count(*) FROM billadj.hold h WHERE h.account = a.account AND h.charge_id = a.charge_id AND h.anomaly_id = a.anomaly_id) AS holds,
+       (SELECT sum(p.delta) FROM billadj.proposal p WHERE p.account = a.account AND p.charge_id = a.charge_id) AS proposed,
+       (SELECT count(*) FROM billadj.outbox o WHERE o.account = a.account AND o.topic = 'anomaly_opened') AS told
+  FROM billadj.anomaly a
+ WHERE account IN ('held', 'proposed', 'refused', 'cheap', 'silent', 'unwatched', 'frugal', 'flagged') AND observed = 60000 ORDER BY 1;
+SELECT account, count(*) AS charges, max(amount) FILTER (WHERE NOT billable) AS not_billable FROM billadj.billed WHERE account IN ('held', 'flagged') GROUP BY 1 ORDER BY 1;
+SELECT account, count(*) FROM billadj.baseline WHERE account IN ('unwatched', 'silent') GROUP BY 1;
+-- refused: the statement fails, the transaction may go on from a savepoint
+BEGIN;
+INSERT INTO one_by_one VALUES ('refused 501', 'refused', 'calls', 101, timestamptz '2024-01-01' + 501 * interval '1 hour');
+SAVEPOINT a;
+\set VERBOSITY sqlstate
+INSERT INTO one_by_one VALUES ('refused 502', 'refused', 'calls', 60000, timestamptz '2024-01-01' + 502 * interval '1 hour');
+\set VERBOSITY default
+ROLLBACK TO a;
+INSERT INTO one_by_one VALUES ('refused 503', 'refused', 'calls', 102, timestamptz '2024-01-01' + 502 * interval '1 hour');
+COMMIT;
+SELECT count(*) FROM one_by_one WHERE account = 'refused';
+-- one that is not active is as if it were not there
+UPDATE billadj.detector SET active = false WHERE account = 'refused';
+INSERT INTO one_by_one VALUES ('refused 504', 'refused', 'calls', 60000, timestamptz '2024-01-01' + 503 * interval '1 hour');
+SELECT DISTINCT action FROM billadj.anomaly WHERE account = 'refused';
+-- the budget: the second incident of a month is listed; a larger one is told
+INSERT INTO one_by_one SELECT 'frugal ' || g, 'frugal', 'calls', CASE g WHEN 600 THEN 9000 WHEN 690 THEN 5000000 ELSE 100 + (hashtext('frugal' || g) & 1023) % 40 END,
+       timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(502, 720) g;
+SELECT occurred_at, notified_at IS NOT NULL AS notified FROM billadj.anomaly WHERE account = 'frugal' AND observed > 1000 ORDER BY occurred_at;
+
+-- ---- bytes that are none ----
+UPDATE billadj.baseline SET state = '\xdeadbeef' WHERE account = 'flagged';
+UPDATE billadj.anomaly SET trusted = '\x00' WHERE account = 'held';
+INSERT INTO one_by_one SELECT a || ' after', a, 'calls', 100, timestamptz '2024-01-01' + 502 * interval '1 hour' FROM unnest(ARRAY['flagged', 'held']) a;
+SELECT account, problem, length(state) > 1000 AS whole FROM billadj.baseline WHERE account IN ('flagged', 'held') ORDER BY 1;
+SELECT account, state FROM billadj.anomaly WHERE account IN ('flagged', 'held') AND observed = 60000 ORDER BY 1;
+
+-- ---- not looked at ----
+SELECT count(*) > 0 AS remapped FROM billadj.remap('one_by_one', detect => false);
+INSERT INTO one_by_one VALUES ('off 1', 'off', 'calls', 5, '2024-03-01');
+SELECT count(*) AS baselines, (SELECT count(*) FROM billadj.charge WHERE account = 'off') AS charges FROM billadj.baseline WHERE account = 'off';
+SELECT count(*) > 0 AS remapped FROM billadj.remap('one_by_one', detect => true);
+
+-- ---- prices ----
+SELECT count(*) > 0 AS imported FROM billadj.import_rate_card('{"code": "wrong", "account": "priced", "currency": "USD", "prices": [
+    {"meter": "calls", "model": "per_unit", "unit_amount": "2"}]}', '[2024-01-11, 2024-01-12)');
+INSERT INTO one_by_one SELECT 'priced ' || g, 'priced', 'calls', 100 + (hashtext('priced' || g) & 1023) % 40, timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(0, 300) g;
+SELECT rule, family, occurred_at, observed, expected, row_count, round(excess, 6) AS excess, state FROM billadj.anomaly WHERE account = 'priced' AND family = 'price';
+
+-- updates of a baseline are heap-only, unless somebody's snapshot is in the way
+SELECT pg_stat_force_next_flush() IS NOT NULL AS flushed;
+SELECT n_tup_upd > 1000 AS updated, n_tup_hot_upd::numeric / n_tup_upd > 0.9 AS heap_only FROM pg_stat_user_tables WHERE relid = 'billadj.baseline'::regclass;
+SET client_min_messages = error;
+DROP SCHEMA detect CASCADE;
