@@ -11,7 +11,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
@@ -456,7 +455,6 @@ typedef struct Settling
 	BjBook		book;
 	TierTotals *totals;
 	ChargeWriter *charges;
-	bool		has_snapshot;
 } Settling;
 
 static void
@@ -469,21 +467,11 @@ cannot_settle(const char *problem)
 			 errhint("Nothing was committed; run SELECT * FROM billadj.self_check().")));
 }
 
-/* For detoasting only: nothing here is decided by what a snapshot sees. */
-static void
-need_snapshot(Settling *settling)
-{
-	if (!settling->has_snapshot)
-		PushActiveSnapshot(GetLatestSnapshot());
-	settling->has_snapshot = true;
-}
-
 static ChargeWriter *
 charges_of(Settling *settling)
 {
 	const char *problem;
 
-	need_snapshot(settling);
 	if (settling->charges == NULL)
 		settling->charges = bj_charges_open(settling->book, &problem);
 	if (settling->charges == NULL)
@@ -499,7 +487,6 @@ find_again(Settling *settling, const Account *a, bool thorough, TotalRow *now)
 	bool		found;
 
 	CHECK_FOR_INTERRUPTS();
-	need_snapshot(settling);
 	if (!bj_tiertotals_can_find(settling->totals, &problem))
 		cannot_settle(problem);
 	memset(now, 0, sizeof(TotalRow));
@@ -528,8 +515,7 @@ settle_account(Settling *settling, Account *a)
 		if (look > 0 || !found)
 			found = find_again(settling, a, look > 0, &now);
 		else if (HeapTupleHasExternal(now.version))
-			need_snapshot(settling);
-		row = now;
+				row = now;
 		row.rows = now.rows + a->own_rows;
 		bj_check(bj_decimal_add(now.quantity, a->own_quantity, &row.quantity));
 		bj_check(bj_rate_at(a->price, position(row.quantity, row.rows), &row.amount));
@@ -582,8 +568,6 @@ settle_book(Account **accounts, int n)
 	if (settling.charges != NULL)
 		bj_charges_close(settling.charges);
 	bj_tiertotals_close(settling.totals);
-	if (settling.has_snapshot)
-		PopActiveSnapshot();
 }
 
 static void
@@ -601,7 +585,7 @@ settle_all(Account **accounts, int n)
 /*
  * Runs no user code, no SPI and no MVCC snapshot on the totals, so it works
  * under whatever role, isolation level, read-only flag or search_path is in
- * force at COMMIT.
+ * force at COMMIT.  The active snapshot is for detoasting only.
  */
 static void
 settle(void)
@@ -623,7 +607,9 @@ settle(void)
 		qsort(accounts, n, sizeof(Account *), account_cmp);
 		callback = (ErrorContextCallback) {error_context_stack, settle_context, &n};
 		error_context_stack = &callback;
+		PushActiveSnapshot(GetLatestSnapshot());
 		settle_all(accounts, n);
+		PopActiveSnapshot();
 		error_context_stack = callback.previous;
 	}
 	MemoryContextSwitchTo(old);
