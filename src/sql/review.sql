@@ -1,2 +1,0 @@
-
--- review: what reviewers, auditors and finance ask
