@@ -492,7 +492,7 @@ void
 bj_recurring_differences(Timeline *timeline, const RecurringWindow *window,
 						 DifferenceSink sink, void *to)
 {
-	static Work w;
+	static Work w;				/* too large for the stack; nothing stays in it */
 
 	w.timeline = timeline;
 	w.window = window;

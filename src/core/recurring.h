@@ -7,8 +7,7 @@
  * what had passed at its beginning, both counted from the period's start: so
  * the parts sum to the whole by every day count, and a day in which a change
  * falls is counted once.  It belongs to the earlier part where the count is
- * inclusive, else to the later one if it begins at midnight, else to the part
- * in which the day begins.
+ * inclusive, to the later one where it is not.
  */
 #ifndef BILLADJ_CORE_RECURRING_H
 #define BILLADJ_CORE_RECURRING_H
