@@ -271,13 +271,16 @@ bj_btreepeek_find(Relation index, PeekRoot *root, const PeekKey *key, ItemPointe
 		Page		page = BufferGetPage(buffer);
 
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		if (step == 0 && !fresh && !root_holds(page, root))
+		if (PageIsNew(page) || PageGetSpecialSize(page) != MAXALIGN(sizeof(BTPageOpaqueData)))
+			verdict = NOT_HERE; /* damaged: a scan will say so */
+		else if (step == 0 && !fresh && !root_holds(page, root))
 		{
 			UnlockReleaseBuffer(buffer);
 			root->filenode = InvalidOid;
 			return bj_btreepeek_find(index, root, key, tid);
 		}
-		verdict = look_at_page(index, key, page, level, &next, tid);
+		else
+			verdict = look_at_page(index, key, page, level, &next, tid);
 		UnlockReleaseBuffer(buffer);
 		if (verdict == GO_DOWN)
 			level--;
