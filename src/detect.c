@@ -356,9 +356,12 @@ raise_rejected(const DetectStream *s, const DetectRow *row, const char *rule,
 			(errcode(ERRCODE_BJ_REJECTED),
 			 errmsg("usage of meter \"%.*s\" by account \"%.*s\" is refused: %s",
 					s->meter.length, s->meter.data, s->account.length, s->account.data, rule),
+			 j->family == BJ_FAMILY_LEVEL ?
 			 errdetail("The row with event key \"%.*s\" has %g where %g to %g is usual; its score is %.3f.",
 					   row->event_key.length, row->event_key.data,
-					   j->observed, j->lo, j->hi, j->score),
+					   j->observed, j->lo, j->hi, j->score) :
+			 errdetail("The row with event key \"%.*s\" has %g; its score is %.3f.",
+					   row->event_key.length, row->event_key.data, j->observed, j->score),
 			 errhint("Load it without the row, or have the detector changed: SELECT * FROM billadj.detector WHERE action = 'reject';")));
 }
 

@@ -144,7 +144,8 @@ WITH RECURSIVE part(oid) AS (
     UNION ALL
     SELECT v.* FROM (VALUES ('price', 'billadj_price_insert', 'BEFORE', 'INSERT', 'ROW', 'price_insert_trigger'),
                             ('price', 'billadj_price_update', 'BEFORE', 'UPDATE', 'ROW', 'price_update_trigger'),
-                            ('rate_card', 'billadj_rate_card_update', 'AFTER', 'UPDATE', 'ROW', 'rate_card_update_trigger')) AS v
+                            ('rate_card', 'billadj_rate_card_update', 'AFTER', 'UPDATE', 'ROW', 'rate_card_update_trigger'),
+                            ('detector', 'billadj_detector', 'BEFORE', 'INSERT OR UPDATE', 'ROW', 'detector_trigger')) AS v
     UNION ALL
     SELECT v.table_name, 'billadj_append_only', 'BEFORE', v.events, 'STATEMENT', 'append_only_trigger'
       FROM (VALUES ('plan', 'DELETE OR TRUNCATE'), ('plan_price', 'DELETE OR TRUNCATE'), ('subscription', 'DELETE OR TRUNCATE'),
