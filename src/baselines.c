@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/relscan.h"
 #include "access/tableam.h"
@@ -17,12 +18,14 @@
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "port/pg_crc32c.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "baselines.h"
+#include "btreepeek.h"
 #include "compat.h"
 #include "tables.h"
 
@@ -40,7 +43,7 @@ struct Baselines
 {
 	Relation	rel;
 	Relation	index;
-	IndexScanDesc scan;
+	HeapTupleData tuple;		/* of the slot */
 	TupleTableSlot *slot;		/* of what was found last; it holds the pin */
 	bool		found;
 	Datum	   *values;			/* of a row, by attribute */
@@ -62,8 +65,7 @@ bj_baselines_crc(const void *data, size_t size)
 static bool
 key_is_ours(Relation index, const AttrNumber *att)
 {
-	return index->rd_index->indisunique && index->rd_rel->relam == BTREE_AM_OID &&
-		index->rd_index->indnkeyatts == 2 &&
+	return index->rd_index->indisunique && bj_btreepeek_usable(index, 0) &&
 		index->rd_index->indkey.values[0] == att[ACCOUNT] &&
 		index->rd_index->indkey.values[1] == att[METER];
 }
@@ -101,7 +103,6 @@ bj_baselines_open(const char **problem)
 	s->values = palloc(natts * sizeof(Datum));
 	s->isnull = palloc(natts * sizeof(bool));
 	s->slot = table_slot_create(s->rel, NULL);
-	s->scan = bj_compat_index_beginscan(s->rel, s->index, SnapshotSelf, 2);
 	return s;
 }
 
@@ -109,28 +110,85 @@ void
 bj_baselines_close(Baselines *s)
 {
 	ExecDropSingleTupleTableSlot(s->slot);
-	index_endscan(s->scan);
 	index_close(s->index, NoLock);
 	table_close(s->rel, NoLock);
 }
 
 /* ---- finding ---- */
 
-BaselineFound
-bj_baselines_find(Baselines *s, KeyText account, KeyText meter, BjBaseline *baseline)
+static bool
+slot_key_is(Baselines *s, int column, KeyText key)
+{
+	bool		isnull;
+	KeyText		text;
+
+	bj_key_text(TEXTOID, slot_getattr(s->slot, s->att[column], &isnull), &text);
+	return bj_key_equal(text, key);
+}
+
+/* The version now valid of the row whose chain begins at root, into the slot. */
+static bool
+fetch_at(Baselines *s, ItemPointerData root)
+{
+	Buffer		buffer = ReadBuffer(s->rel, ItemPointerGetBlockNumber(&root));
+	bool		found;
+
+	/* as an index scan would */
+	heap_page_prune_opt(s->rel, buffer);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	s->tuple.t_self = root;
+	found = heap_hot_search_buffer(&s->tuple.t_self, s->rel, buffer, SnapshotSelf,
+								   &s->tuple, NULL, true);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	if (found)
+	{
+		s->tuple.t_tableOid = RelationGetRelid(s->rel);
+		ExecStoreBufferHeapTuple(&s->tuple, s->slot, buffer);
+	}
+	ReleaseBuffer(buffer);
+	return found;
+}
+
+static bool
+find_by_peek(Baselines *s, KeyText account, KeyText meter)
+{
+	static PeekRoot root;		/* of the index, as this session knows it */
+	PeekKey		key = {{account, meter}};
+	ItemPointerData tid;
+
+	return bj_btreepeek_find(s->index, &root, &key, &tid) && fetch_at(s, tid) &&
+		slot_key_is(s, ACCOUNT, account) && slot_key_is(s, METER, meter);
+}
+
+/* By an index scan: sees whatever is there. */
+static bool
+find_by_scan(Baselines *s, KeyText account, KeyText meter)
 {
 	ScanKeyData keys[2];
-	bool		isnull;
-	bytea	   *state;
+	IndexScanDesc scan = bj_compat_index_beginscan(s->rel, s->index, SnapshotSelf, 2);
+	bool		found;
 
 	ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid,
 						   C_COLLATION_OID, F_TEXTEQ, account.datum);
 	ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid,
 						   C_COLLATION_OID, F_TEXTEQ, meter.datum);
+	index_rescan(scan, keys, 2, NULL, 0);
+	found = index_getnext_slot(scan, ForwardScanDirection, s->slot);
+	index_endscan(scan);
+	return found;
+}
+
+BaselineFound
+bj_baselines_find(Baselines *s, KeyText account, KeyText meter, bool thorough,
+				  BjBaseline *baseline)
+{
+	bool		isnull;
+	bytea	   *state;
+
 	ExecClearTuple(s->slot);
-	index_rescan(s->scan, keys, 2, NULL, 0);
 	memset(baseline, 0, sizeof(*baseline));
-	s->found = index_getnext_slot(s->scan, ForwardScanDirection, s->slot);
+	s->found = find_by_peek(s, account, meter) ||
+		(thorough && find_by_scan(s, account, meter));
 	if (!s->found)
 		return BJ_BASELINE_NONE;
 	state = DatumGetByteaPP(slot_getattr(s->slot, s->att[STATE], &isnull));

@@ -30,11 +30,14 @@ typedef enum BaselineFound
 } BaselineFound;
 
 /*
- * Reads the row of a stream.  Until the next find or the close its page stays
+ * Reads the row of a stream.  Unless it is thorough, and so three times as dear,
+ * it may miss one that is there, which is rare; bj_baselines_write() then says
+ * false.  Until the next find or the close its page stays
  * pinned, so that bj_baselines_write() finds the version it is about.
  */
 extern BaselineFound bj_baselines_find(Baselines *store, KeyText account,
-									   KeyText meter, BjBaseline *baseline);
+									   KeyText meter, bool thorough,
+									   BjBaseline *baseline);
 
 /*
  * Writes a new version of the row that was found last, or makes it; waits for

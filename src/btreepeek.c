@@ -30,18 +30,18 @@
 #define MAX_STEPS 32
 
 #define NTEXTS 2
-#define NKEYS 4
 
 bool
-bj_btreepeek_usable(Relation index)
+bj_btreepeek_usable(Relation index, int nnumbers)
 {
 	Form_pg_index form = index->rd_index;
 	TupleDesc	desc = RelationGetDescr(index);
+	int			nkeys = NTEXTS + nnumbers;
 
-	if (index->rd_rel->relam != BTREE_AM_OID || form->indnatts != NKEYS ||
-		form->indnkeyatts != NKEYS)
+	if (index->rd_rel->relam != BTREE_AM_OID || form->indnatts != nkeys ||
+		form->indnkeyatts != nkeys)
 		return false;
-	for (int i = 0; i < NKEYS; i++)
+	for (int i = 0; i < nkeys; i++)
 	{
 		Oid			type = TupleDescAttr(desc, i)->atttypid;
 
@@ -120,7 +120,7 @@ compare(const PeekKey *key, IndexTuple tuple, int natts)
 				return key->numbers[i - NTEXTS] < number ? -1 : 1;
 		}
 	}
-	return natts < NKEYS ? 1 : 0;
+	return natts < NTEXTS + key->nnumbers ? 1 : 0;
 }
 
 static int

@@ -14,11 +14,12 @@
 
 #include "keytext.h"
 
-/* The only kind of key: two texts, then two bigints (or times). */
+/* The only kind of key: two texts, then two bigints (or times), or none. */
 typedef struct PeekKey
 {
 	KeyText		texts[2];
 	int64		numbers[2];
+	int			nnumbers;
 } PeekKey;
 
 /* Where to begin in one index; all zeros before the first look. */
@@ -31,7 +32,7 @@ typedef struct PeekRoot
 } PeekRoot;
 
 /* Is the index of this kind, with the order that is compared by here? */
-extern bool bj_btreepeek_usable(Relation index);
+extern bool bj_btreepeek_usable(Relation index, int nnumbers);
 
 /*
  * Finds the first entry of the key in a usable index; *tid is the row it

@@ -397,7 +397,7 @@ look_ahead(Baselines *store, DetectStream *s, DetectRow **rows)
 	if (stream == NULL)
 	{
 		stream = s->ahead = MemoryContextAllocZero(notes->context, sizeof(BjStream));
-		bj_baselines_find(store, s->account, s->meter, &stream->baseline);
+		bj_baselines_find(store, s->account, s->meter, true, &stream->baseline);
 	}
 	if (!detect_for(s, &stream->baseline, &detect))
 		return;
@@ -465,7 +465,7 @@ typedef struct Settling
 static void
 settle_stream(Settling *settling, const DetectStream *s, DetectRow **rows)
 {
-	for (;;)
+	for (int look = 0;; look++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(settling->context);
 		Incidents  *in = palloc0(sizeof(Incidents));
@@ -476,7 +476,8 @@ settle_stream(Settling *settling, const DetectStream *s, DetectRow **rows)
 		in->account = s->account;
 		in->meter = s->meter;
 		in->store = settling->anomalies;
-		found = bj_baselines_find(settling->baselines, s->account, s->meter, &in->stream.baseline);
+		found = bj_baselines_find(settling->baselines, s->account, s->meter, look > 0,
+								  &in->stream.baseline);
 		if (detect_for(s, &in->stream.baseline, &in->detect))
 		{
 			bj_incidents_begin(in);

@@ -59,7 +59,7 @@ struct TierTotals
 static bool
 key_is_ours(Relation index, const AttrNumber *att)
 {
-	if (!index->rd_index->indisunique || !bj_btreepeek_usable(index))
+	if (!index->rd_index->indisunique || !bj_btreepeek_usable(index, 2))
 		return false;
 	for (int i = 0; i < 4; i++)
 		if (index->rd_index->indkey.values[i] != att[i])
@@ -227,7 +227,7 @@ fetch_by_peek(TierTotals *t, const TotalKey *key, TotalRow *row)
 {
 	/* of the indexes of both books, as this session knows them */
 	static PeekRoot roots[2];
-	PeekKey		peek = {{key->account, key->meter}, {key->period_start, key->price_id}};
+	PeekKey		peek = {{key->account, key->meter}, {key->period_start, key->price_id}, 2};
 	ItemPointerData tid;
 
 	return bj_btreepeek_find(t->index, &roots[t->book], &peek, &tid) &&
