@@ -35,7 +35,7 @@ is_pooler(const char *login)
 	bool		found;
 
 	bj_owner_begin(&scope);
-	found = bj_owner_run("SELECT FROM billadj.pooler p WHERE p.role_name = $1 AND p.active",
+	found = bj_owner_run("SELECT FROM ONLY billadj.pooler p WHERE p.role_name = $1 AND p.active",
 						 1, types, values, NULL, true) > 0;
 	bj_owner_end(&scope);
 	return found;
@@ -103,7 +103,7 @@ look_up(Principal *principal)
 	values[0] = CStringGetTextDatum(principal->login);
 	bj_owner_begin(&scope);
 	if (bj_owner_run("SELECT p.principal_id, p.person_key, p.role_oid, p.system_id"
-					 " FROM billadj.principal p WHERE p.role_name = $1 AND p.active",
+					 " FROM ONLY billadj.principal p WHERE p.role_name = $1 AND p.active",
 					 1, types, values, NULL, true) > 0)
 	{
 		HeapTuple	row = SPI_tuptable->vals[0];

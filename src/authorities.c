@@ -15,19 +15,19 @@
 
 #define READ_AUTHORITIES \
 	"SELECT a.authority_id, a.level, a.single_limit, a.period_limit," \
-	" date_trunc(a.period, clock_timestamp(), coalesce((SELECT i.time_zone FROM billadj.instance i), 'UTC'))," \
+	" date_trunc(a.period, clock_timestamp(), coalesce((SELECT i.time_zone FROM ONLY billadj.instance i), 'UTC'))," \
 	" a.valid @> clock_timestamp(), a.certificate," \
 	" a.certificate IS NULL OR NOT EXISTS (SELECT FROM unnest(ARRAY[a.principal_id, $5]) AS p(principal_id)" \
-	"  WHERE NOT EXISTS (SELECT FROM billadj.certification c WHERE c.principal_id = p.principal_id" \
+	"  WHERE NOT EXISTS (SELECT FROM ONLY billadj.certification c WHERE c.principal_id = p.principal_id" \
 	"   AND c.certificate = a.certificate AND c.valid @> clock_timestamp()))" \
-	" FROM billadj.authority a WHERE a.principal_id = $1 AND (a.kind IS NULL OR a.kind = $2) AND a.currency = $3" \
+	" FROM ONLY billadj.authority a WHERE a.principal_id = $1 AND (a.kind IS NULL OR a.kind = $2) AND a.currency = $3" \
 	" AND ($4 = 0 OR a.authority_id = $4) ORDER BY a.authority_id"
 
 #define READ_DELEGATION \
 	"SELECT g.from_principal, p.person_key, p.active, g.to_principal, g.authority_id, g.single_limit," \
 	" g.valid @> clock_timestamp()," \
-	" EXISTS (SELECT FROM billadj.authority a WHERE a.authority_id = g.authority_id AND a.principal_id = g.from_principal)" \
-	" FROM billadj.delegation g JOIN billadj.principal p ON p.principal_id = g.from_principal WHERE g.delegation_id = $1"
+	" EXISTS (SELECT FROM ONLY billadj.authority a WHERE a.authority_id = g.authority_id AND a.principal_id = g.from_principal)" \
+	" FROM ONLY billadj.delegation g JOIN ONLY billadj.principal p ON p.principal_id = g.from_principal WHERE g.delegation_id = $1"
 
 void
 bj_principals_lock(const int64 *principals, int n)
@@ -40,7 +40,7 @@ bj_principals_lock(const int64 *principals, int n)
 		datums[i] = Int64GetDatum(principals[i]);
 	values[0] = PointerGetDatum(construct_array(datums, n, INT8OID, sizeof(int64),
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	bj_owner_run("SELECT FROM billadj.principal p WHERE p.principal_id = ANY ($1) ORDER BY p.principal_id FOR SHARE",
+	bj_owner_run("SELECT FROM ONLY billadj.principal p WHERE p.principal_id = ANY ($1) ORDER BY p.principal_id FOR SHARE",
 				 1, types, values, NULL, false);
 }
 
@@ -107,6 +107,6 @@ bj_conflict_exists(const char *person_key, const char *account)
 	Oid			types[] = {TEXTOID, TEXTOID};
 	Datum		values[] = {CStringGetTextDatum(person_key), CStringGetTextDatum(account)};
 
-	return bj_owner_run("SELECT FROM billadj.conflict c WHERE c.person_key = $1 AND c.account = $2 AND c.valid @> clock_timestamp()",
+	return bj_owner_run("SELECT FROM ONLY billadj.conflict c WHERE c.person_key = $1 AND c.account = $2 AND c.valid @> clock_timestamp()",
 						2, types, values, NULL, true) > 0;
 }

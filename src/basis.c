@@ -139,7 +139,7 @@ bj_basis_period(const char *account, char *currency)
 	char	   *code;
 
 	bj_owner_run("SELECT date_trunc('month', clock_timestamp(), coalesce(a.time_zone, i.time_zone, 'UTC')), coalesce(a.currency, i.currency)"
-				 " FROM (SELECT) AS one LEFT JOIN billadj.account a ON a.account = $1 LEFT JOIN billadj.instance i ON true",
+				 " FROM (SELECT) AS one LEFT JOIN billadj.account a ON a.account = $1 LEFT JOIN ONLY billadj.instance i ON true",
 				 1, types, values, NULL, true);
 	code = spirow_text(0, 2);
 	if (currency != NULL)

@@ -110,6 +110,7 @@ bj_decision_check(Relation rel, HeapTuple tuple)
 	bj_row_open(&row, rel, tuple);
 	ask(&row, &asked);
 	bj_override_begin(&scope);
+	bj_request_check_number(BJ_NUMBER_OF_DECISION, bj_row_int64(&row, "decision_id"));
 	bj_refusals_raise(bj_decide_check(&asked, &basis),
 					  asked.approve ? "approval" : "rejection", asked.request_id);
 	fill(&row, &basis);

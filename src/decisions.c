@@ -35,24 +35,24 @@ bj_decisions_read(const Request *request, DecisionRow **rows)
 					 " WHEN d.delegation_id IS NOT NULL AND (g.delegation_id IS NULL OR NOT g.valid @> clock_timestamp() OR NOT f.active)"
 					 "  THEN 'a delegation has ended'"
 					 " WHEN a.certificate IS NOT NULL AND EXISTS (SELECT FROM unnest(ARRAY[a.principal_id, d.principal_id]) AS u(principal_id)"
-					 "  WHERE NOT EXISTS (SELECT FROM billadj.certification c WHERE c.principal_id = u.principal_id"
+					 "  WHERE NOT EXISTS (SELECT FROM ONLY billadj.certification c WHERE c.principal_id = u.principal_id"
 					 "   AND c.certificate = a.certificate AND c.valid @> clock_timestamp())) THEN 'a certificate has lapsed'"
-					 " WHEN EXISTS (SELECT FROM billadj.conflict c WHERE c.person_key IN (d.person_key, f.person_key)"
+					 " WHEN EXISTS (SELECT FROM ONLY billadj.conflict c WHERE c.person_key IN (d.person_key, f.person_key)"
 					 "  AND c.account = r.account AND c.valid @> clock_timestamp()) THEN 'an approver has declared an interest in the account'"
-					 " WHEN EXISTS (SELECT FROM billadj.limit_entry e JOIN billadj.authority x ON x.authority_id = e.authority_id"
+					 " WHEN EXISTS (SELECT FROM ONLY billadj.limit_entry e JOIN ONLY billadj.authority x ON x.authority_id = e.authority_id"
 					 "  WHERE e.decision_id = d.decision_id AND e.state = 'reserved'"
-					 "  AND e.period_start <> date_trunc(x.period, clock_timestamp(), coalesce((SELECT i.time_zone FROM billadj.instance i), 'UTC')))"
+					 "  AND e.period_start <> date_trunc(x.period, clock_timestamp(), coalesce((SELECT i.time_zone FROM ONLY billadj.instance i), 'UTC')))"
 					 "  THEN 'the period of a limit has passed'"
-					 " WHEN EXISTS (SELECT FROM billadj.limit_entry e JOIN billadj.authority x ON x.authority_id = e.authority_id"
-					 "  JOIN billadj.limit_usage u ON u.authority_id = e.authority_id AND u.period_start = e.period_start"
+					 " WHEN EXISTS (SELECT FROM ONLY billadj.limit_entry e JOIN ONLY billadj.authority x ON x.authority_id = e.authority_id"
+					 "  JOIN ONLY billadj.limit_usage u ON u.authority_id = e.authority_id AND u.period_start = e.period_start"
 					 "  WHERE e.decision_id = d.decision_id AND e.state = 'reserved' AND u.used + e.amount > x.period_limit)"
 					 "  THEN 'a limit was lowered' END"
 					 " FROM ONLY billadj.override_decision d"
 					 " JOIN ONLY billadj.override_request r ON r.request_id = d.request_id"
-					 " JOIN billadj.principal p ON p.principal_id = d.principal_id"
-					 " LEFT JOIN billadj.authority a ON a.authority_id = d.authority_id"
-					 " LEFT JOIN billadj.delegation g ON g.delegation_id = d.delegation_id"
-					 " LEFT JOIN billadj.principal f ON f.principal_id = g.from_principal"
+					 " JOIN ONLY billadj.principal p ON p.principal_id = d.principal_id"
+					 " LEFT JOIN ONLY billadj.authority a ON a.authority_id = d.authority_id"
+					 " LEFT JOIN ONLY billadj.delegation g ON g.delegation_id = d.delegation_id"
+					 " LEFT JOIN ONLY billadj.principal f ON f.principal_id = g.from_principal"
 					 " WHERE d.request_id = $1 AND d.revision = $2 ORDER BY d.decision_id",
 					 2, types, values, NULL, false);
 	*rows = palloc0(sizeof(DecisionRow) * (n + 1));
@@ -150,7 +150,7 @@ bj_ticket_problem(int64 request_id, int64 principal_id, const bytea *seen_hash,
 					 " WHEN t.expires_at <= clock_timestamp() THEN 'the token has expired'"
 					 " WHEN t.seen_hash <> $4 THEN 'the token is for an earlier content of the request'"
 					 " WHEN t.issued_xid = $5 THEN 'the token is of this very transaction' END"
-					 " FROM billadj.review_ticket t WHERE t.request_id = $1 AND t.principal_id = $2 AND t.token_hash = $3 FOR UPDATE",
+					 " FROM ONLY billadj.review_ticket t WHERE t.request_id = $1 AND t.principal_id = $2 AND t.token_hash = $3 FOR UPDATE",
 					 5, types, values, NULL, false) == 0)
 		return "the token is not one of yours for this request";
 	return spirow_text(0, 1);
@@ -162,13 +162,13 @@ bj_ticket_use(const bytea *token_hash)
 	Oid			types[] = {BYTEAOID};
 	Datum		values[] = {PointerGetDatum(token_hash)};
 
-	bj_engine_run("UPDATE billadj.review_ticket SET used_at = clock_timestamp() WHERE token_hash = $1",
+	bj_engine_run("UPDATE ONLY billadj.review_ticket SET used_at = clock_timestamp() WHERE token_hash = $1",
 				  1, types, values, NULL);
 }
 
 bool
 bj_review_required(void)
 {
-	return bj_owner_run("SELECT FROM billadj.instance i WHERE i.require_review",
+	return bj_owner_run("SELECT FROM ONLY billadj.instance i WHERE i.require_review",
 						0, NULL, NULL, NULL, true) > 0;
 }

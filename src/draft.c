@@ -188,10 +188,17 @@ read_currency(Draft *draft)
 					 errhint("Leave the currency out, it is that of the charge.")));
 		r->currency = draft->basis.currency;
 	}
-	if (r->currency == NULL)
+	else if (!draft->verbatim_amount)
 	{
+		/* As rating has it: one account, one currency. */
 		(void) bj_basis_period(r->account, code);
-		r->currency = pstrdup(code);
+		if (r->currency == NULL)
+			r->currency = pstrdup(code);
+		else if (code[0] != '\0' && strcmp(r->currency, code) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_BJ_AMOUNT),
+					 errmsg("account \"%s\" is billed in %s, not in %s", r->account, code, r->currency),
+					 errhint("Leave the currency out, it is that of the account.")));
 	}
 	currency = bj_currency_find(r->currency, strlen(r->currency));
 	if (currency == NULL)

@@ -153,7 +153,7 @@ bj_reason_read(const char *code, bool *needs_comment, bool *needs_evidence)
 	Oid			types[] = {TEXTOID};
 	Datum		values[] = {CStringGetTextDatum(code)};
 
-	if (bj_owner_run("SELECT c.needs_comment, c.needs_evidence FROM billadj.reason_code c WHERE c.code = $1 AND c.active",
+	if (bj_owner_run("SELECT c.needs_comment, c.needs_evidence FROM ONLY billadj.reason_code c WHERE c.code = $1 AND c.active",
 					 1, types, values, NULL, true) == 0)
 		return false;
 	*needs_comment = spirow_bool(0, 1);

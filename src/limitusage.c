@@ -29,9 +29,9 @@ read_taken(const LimitClaim *claim, bool lock, bool *found)
 	Datum		values[] = {Int64GetDatum(claim->authority_id),
 	TimestampTzGetDatum(claim->period_start)};
 	uint64		rows = lock ?
-		bj_owner_run("SELECT u.reserved + u.used FROM billadj.limit_usage u WHERE u.authority_id = $1 AND u.period_start = $2 FOR UPDATE",
+		bj_owner_run("SELECT u.reserved + u.used FROM ONLY billadj.limit_usage u WHERE u.authority_id = $1 AND u.period_start = $2 FOR UPDATE",
 					 2, types, values, NULL, false) :
-		bj_owner_run("SELECT u.reserved + u.used FROM billadj.limit_usage u WHERE u.authority_id = $1 AND u.period_start = $2",
+		bj_owner_run("SELECT u.reserved + u.used FROM ONLY billadj.limit_usage u WHERE u.authority_id = $1 AND u.period_start = $2",
 					 2, types, values, NULL, false);
 
 	*found = rows > 0;
@@ -94,7 +94,7 @@ bj_limits_reserve(const LimitClaim *claims, int n, int64 decision_id,
 			bj_numeric_make(amount, 0), bj_numeric_make(claims[i].period_limit, 0),
 		Int64GetDatum(decision_id), Int64GetDatum(request_id)};
 
-		if (bj_engine_run("UPDATE billadj.limit_usage SET reserved = reserved + $3"
+		if (bj_engine_run("UPDATE ONLY billadj.limit_usage SET reserved = reserved + $3"
 						  " WHERE authority_id = $1 AND period_start = $2 AND reserved + used + $3 <= $4",
 						  4, types, values, NULL) != 1)
 			return false;
@@ -115,16 +115,16 @@ bj_limits_end(int64 request_id, bool used)
 	Oid			types[] = {INT8OID, BOOLOID};
 	Datum		values[] = {Int64GetDatum(request_id), BoolGetDatum(used)};
 
-	bj_owner_run("SELECT FROM billadj.limit_usage u WHERE (u.authority_id, u.period_start) IN"
-				 " (SELECT e.authority_id, e.period_start FROM billadj.limit_entry e WHERE e.request_id = $1 AND e.state = 'reserved')"
+	bj_owner_run("SELECT FROM ONLY billadj.limit_usage u WHERE (u.authority_id, u.period_start) IN"
+				 " (SELECT e.authority_id, e.period_start FROM ONLY billadj.limit_entry e WHERE e.request_id = $1 AND e.state = 'reserved')"
 				 " ORDER BY u.authority_id, u.period_start FOR UPDATE",
 				 1, types, values, NULL, false);
-	bj_engine_run("UPDATE billadj.limit_usage AS u SET reserved = u.reserved - e.amount, used = u.used + CASE WHEN $2 THEN e.amount ELSE 0 END"
-				  " FROM (SELECT e.authority_id, e.period_start, sum(e.amount) AS amount FROM billadj.limit_entry e"
+	bj_engine_run("UPDATE ONLY billadj.limit_usage AS u SET reserved = u.reserved - e.amount, used = u.used + CASE WHEN $2 THEN e.amount ELSE 0 END"
+				  " FROM (SELECT e.authority_id, e.period_start, sum(e.amount) AS amount FROM ONLY billadj.limit_entry e"
 				  "  WHERE e.request_id = $1 AND e.state = 'reserved' GROUP BY 1, 2) e"
 				  " WHERE u.authority_id = e.authority_id AND u.period_start = e.period_start",
 				  2, types, values, NULL);
-	bj_engine_run("UPDATE billadj.limit_entry SET state = CASE WHEN $2 THEN 'used' ELSE 'released' END"
+	bj_engine_run("UPDATE ONLY billadj.limit_entry SET state = CASE WHEN $2 THEN 'used' ELSE 'released' END"
 				  " WHERE request_id = $1 AND state = 'reserved'",
 				  2, types, values, NULL);
 }

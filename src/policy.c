@@ -52,7 +52,7 @@ bj_policy_bootstrapped(void)
 	bool		done;
 
 	bj_owner_begin(&scope);
-	done = bj_owner_run("SELECT FROM (SELECT) AS one WHERE EXISTS (SELECT FROM billadj.policy_change)"
+	done = bj_owner_run("SELECT FROM (SELECT) AS one WHERE EXISTS (SELECT FROM ONLY billadj.policy_change)"
 						" OR billadj.policy_approvers() >= 2",
 						0, NULL, NULL, NULL, false) > 0;
 	bj_owner_end(&scope);
@@ -68,7 +68,7 @@ bj_policy_is_dual(const char *table)
 	bool		dual;
 
 	bj_owner_begin(&scope);
-	dual = bj_owner_run("SELECT FROM billadj.policy_mode m WHERE m.table_name = $1 AND m.mode = 'dual'",
+	dual = bj_owner_run("SELECT FROM ONLY billadj.policy_mode m WHERE m.table_name = $1 AND m.mode = 'dual'",
 						1, types, values, NULL, true) > 0;
 	bj_owner_end(&scope);
 	return dual;
@@ -102,7 +102,7 @@ bj_policy_bump_principal(int64 principal_id)
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(principal_id)};
 
-	run_marked(POLICY_BUMP, "UPDATE billadj.principal p SET revision = p.revision + 1 WHERE p.principal_id = $1",
+	run_marked(POLICY_BUMP, "UPDATE ONLY billadj.principal p SET revision = p.revision + 1 WHERE p.principal_id = $1",
 			   1, types, values);
 }
 
@@ -112,7 +112,7 @@ bj_policy_bump_person(Datum person_key)
 	Oid			types[] = {TEXTOID};
 	Datum		values[] = {person_key};
 
-	run_marked(POLICY_BUMP, "UPDATE billadj.principal p SET revision = p.revision + 1 WHERE p.person_key = $1",
+	run_marked(POLICY_BUMP, "UPDATE ONLY billadj.principal p SET revision = p.revision + 1 WHERE p.person_key = $1",
 			   1, types, values);
 }
 
@@ -278,7 +278,7 @@ bj_policy_person(int64 principal_id)
 	char	   *key;
 
 	bj_owner_begin(&scope);
-	(void) bj_owner_run("SELECT p.person_key FROM billadj.principal p WHERE p.principal_id = $1",
+	(void) bj_owner_run("SELECT p.person_key FROM ONLY billadj.principal p WHERE p.principal_id = $1",
 						1, types, values, NULL, true);
 	key = first_text();
 	if (key != NULL)

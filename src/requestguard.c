@@ -47,6 +47,7 @@ bj_request_check_insert(Relation rel, HeapTuple tuple)
 	bj_actor_require(&me);
 	bj_row_open(&row, rel, tuple);
 	bj_override_begin(&scope);
+	bj_request_check_number(BJ_NUMBER_OF_REQUEST, bj_row_int64(&row, "request_id"));
 	bj_draft_fill(&draft, &row, NULL, &me);
 	MemoryContextSwitchTo(caller);
 	made = bj_row_make(&row);

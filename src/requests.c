@@ -21,8 +21,8 @@
 	" r.decide_until, r.apply_until, r.effective_amount, r.rules, r.charge_hash, r.content_hash, r.reverses," \
 	" r.cause, r.affects, r.reason_code" \
 	" FROM ONLY billadj.override_request r" \
-	" JOIN billadj.principal q ON q.principal_id = r.requester_id" \
-	" JOIN billadj.principal e ON e.principal_id = r.editor_id" \
+	" JOIN ONLY billadj.principal q ON q.principal_id = r.requester_id" \
+	" JOIN ONLY billadj.principal e ON e.principal_id = r.editor_id" \
 	" WHERE r.request_id = $1"
 
 static const RequestChange *changing = NULL;
@@ -222,12 +222,32 @@ bj_request_visible(int64 request_id)
 	bool		visible;
 
 	SPI_connect();
-	if (SPI_execute_with_args("SELECT FROM billadj.override_request r WHERE r.request_id OPERATOR(pg_catalog.=) $1",
+	if (SPI_execute_with_args("SELECT FROM ONLY billadj.override_request r WHERE r.request_id OPERATOR(pg_catalog.=) $1",
 							  1, types, values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for an override request");
 	visible = SPI_processed > 0;
 	SPI_finish();
 	return visible;
+}
+
+void
+bj_request_check_number(RequestNumber of, int64 number)
+{
+	/* literals, as plans are kept by their address */
+	bool		request = of == BJ_NUMBER_OF_REQUEST;
+
+	if (request)
+		bj_owner_run("SELECT pg_sequence_last_value(pg_get_serial_sequence('billadj.override_request', 'request_id')::regclass)",
+					 0, NULL, NULL, NULL, true);
+	else
+		bj_owner_run("SELECT pg_sequence_last_value(pg_get_serial_sequence('billadj.override_decision', 'decision_id')::regclass)",
+					 0, NULL, NULL, NULL, true);
+	if (number < 1 || number > spirow_int64(0, 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_BJ_SERVER_CONTROLLED),
+				 errmsg("%s was never drawn from its sequence: " INT64_FORMAT,
+						request ? "request_id" : "decision_id", number),
+				 errhint("Leave the column out.")));
 }
 
 static int

@@ -102,6 +102,19 @@ extern int64 bj_request_reversal(int64 request_id, int64 but_request_id);
 /* May the role in force see it?  No owner scope may be open. */
 extern bool bj_request_visible(int64 request_id);
 
+/*
+ * Error UB324 for a number that the sequence of the column never gave: one that
+ * a statement brought along (OVERRIDING SYSTEM VALUE) would stand in the way of
+ * a later row, for good.
+ */
+typedef enum RequestNumber
+{
+	BJ_NUMBER_OF_REQUEST,
+	BJ_NUMBER_OF_DECISION
+} RequestNumber;
+
+extern void bj_request_check_number(RequestNumber of, int64 number);
+
 /* Numbers of open and approved requests, the most urgent first; how many. */
 extern int	bj_requests_pending(int64 **request_ids);
 

@@ -30,7 +30,7 @@ bj_rules_current(const char *kind, const char *currency, RuleSet *set)
 				 "  'decide_us', trunc(extract(epoch FROM r.decide_within) * 1000000)::bigint,"
 				 "  'apply_us', trunc(extract(epoch FROM r.apply_within) * 1000000)::bigint)"
 				 "  ORDER BY lower(r.band), r.step, r.rule_id), '[]')"
-				 " FROM billadj.approval_rule r WHERE r.kind = $1 AND r.currency = $2 AND r.valid @> clock_timestamp()",
+				 " FROM ONLY billadj.approval_rule r WHERE r.kind = $1 AND r.currency = $2 AND r.valid @> clock_timestamp()",
 				 2, types, values, NULL, true);
 	document = spirow_datum(0, 1, &null);
 	bj_rules_read(datumCopy(document, false, -1), set);
