@@ -435,6 +435,73 @@ CREATE TRIGGER a_more BEFORE UPDATE ON billadj.override_request FOR EACH ROW EXE
 SELECT act.approve('mona', :j1) AS decided, (SELECT delta FROM billadj.adjustment WHERE account = 'trojan') AS before_it;
 SELECT a.delta, r.delta FROM billadj.adjustment a JOIN billadj.override_request r USING (request_id) WHERE r.account = 'trojan';
 DROP TRIGGER a_more ON billadj.override_request;
+-- one table of control that is not guarded stops every act, whatever the table
+SELECT act.credit('rita', 'posture', -15000) AS q1 \gset
+CREATE TABLE host.child (LIKE billadj.limit_entry INCLUDING ALL);
+CREATE TABLE host.parent (person_key text COLLATE "C");
+-- does the harm, lets somebody act, and takes all of it back
+CREATE FUNCTION act.harmed(harm text, who text, query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    answer text;
+BEGIN
+    BEGIN
+        EXECUTE harm;
+        answer := act.as_(who, query);
+        RAISE 'taken back' USING ERRCODE = 'ZZ001';
+    EXCEPTION WHEN SQLSTATE 'ZZ001' THEN
+        RETURN coalesce(answer, 'done');
+    END;
+END $$;
+CREATE TABLE act.decision AS
+SELECT format('WITH d AS (INSERT INTO billadj.override_decision (request_id, decision, seen_hash) VALUES (%s, ''approve'', %L) RETURNING 1) SELECT count(*) FROM d', request_id, content_hash) AS query
+  FROM billadj.override_request WHERE request_id = :q1;
+SELECT act.harmed('SELECT', 'mona', query) AS unharmed FROM act.decision;
+SELECT n, act.harmed(harm, 'mona', query) AS decision FROM act.decision, (VALUES
+    (1, 'ALTER TABLE billadj.adjustment DISABLE TRIGGER zz_billadj_guard'),
+    (2, 'ALTER TABLE billadj.adjustment DISABLE TRIGGER zz_billadj_check'),
+    (3, 'ALTER TABLE billadj.limit_usage ENABLE TRIGGER zz_billadj_guard'),
+    (4, 'ALTER TABLE billadj.authority ENABLE REPLICA TRIGGER billadj_policy'),
+    (5, 'ALTER TABLE billadj.delegation DISABLE TRIGGER USER'),
+    (6, 'ALTER TABLE billadj.audit_entry DISABLE TRIGGER billadj_sealed_row'),
+    (7, 'DROP TRIGGER billadj_sealed ON billadj.audit_chain'),
+    (8, 'DROP TRIGGER zz_billadj_truncate ON billadj.hold; CREATE TRIGGER zz_billadj_truncate BEFORE TRUNCATE ON billadj.hold EXECUTE FUNCTION billadj.append_only_trigger(); ALTER TABLE billadj.hold ENABLE ALWAYS TRIGGER zz_billadj_truncate'),
+    (9, 'ALTER TABLE billadj.certification DISABLE ROW LEVEL SECURITY'),
+    (10, 'ALTER TABLE billadj.private_text NO FORCE ROW LEVEL SECURITY'),
+    (11, 'ALTER TABLE billadj.conflict OWNER TO regress_olga'),
+    (12, 'CREATE RULE r AS ON INSERT TO billadj.outbox DO INSTEAD NOTHING'),
+    (13, 'ALTER TABLE host.child INHERIT billadj.limit_entry'),
+    (14, 'CREATE TEMP TABLE planted () INHERITS (billadj.adjustment)'),
+    (15, 'ALTER TABLE billadj.principal INHERIT host.parent'),
+    (16, 'ALTER TABLE billadj.policy_mode SET UNLOGGED')) AS v(n, harm)
+ ORDER BY n;
+-- asking, withdrawing, proposing policy as well
+SELECT n, act.harmed('ALTER TABLE billadj.audit_block DISABLE TRIGGER billadj_sealed', who, query) AS act FROM (VALUES
+    (1, 'rita', $$SELECT billadj.submit_override('credit', 'posture 2', 'goodwill', delta => -5, currency => 'USD')$$),
+    (2, 'rita', format('SELECT billadj.withdraw_override(%s)', :q1)),
+    (3, 'mona', format('SELECT sqlstate FROM billadj.try_decide_override(%s, ''approve'', (SELECT content_hash FROM billadj.override_request WHERE request_id = %1$s))', :q1)),
+    (4, 'paul', $$SELECT billadj.propose_policy('reason_code', '{"op": "insert", "row": {"code": "because"}}') IS NOT NULL$$)) AS v(n, who, query)
+ ORDER BY n;
+-- and, at COMMIT, what became of the guards after the decision
+\set VERBOSITY terse
+BEGIN;
+SELECT act.as_('mona', query) AS decided FROM act.decision;
+ALTER TABLE billadj.reason_code NO FORCE ROW LEVEL SECURITY;
+COMMIT;
+\set VERBOSITY default
+-- what is not of control stops nothing; once it is mended they go on
+SELECT act.harmed('ALTER TABLE billadj.price DISABLE TRIGGER USER', 'mona', query) AS elsewhere FROM act.decision;
+BEGIN;
+ALTER TABLE billadj.adjustment DISABLE TRIGGER zz_billadj_guard;
+SELECT act.as_('mona', query) AS unguarded FROM act.decision;
+SELECT count(*) AS mended FROM billadj.guard();
+SELECT act.as_('mona', query) AS decided FROM act.decision;
+ROLLBACK;
+-- a restore takes rows as they are
+BEGIN;
+SET LOCAL row_security = off;
+ALTER TABLE billadj.adjustment DISABLE TRIGGER zz_billadj_guard;
+UPDATE billadj.override_request SET decide_until = decide_until WHERE request_id = :q1;
+ROLLBACK;
 -- a savepoint takes a decision back, and what it reserved
 SELECT act.credit('rita', 'saved', -21000) AS p1 \gset
 SET SESSION AUTHORIZATION regress_mona;

@@ -15,6 +15,7 @@
 #include "fieldhash.h"
 #include "limitusage.h"
 #include "overridelog.h"
+#include "posture.h"
 
 static void
 raise_state(const Request *r)
@@ -120,6 +121,7 @@ bj_apply(Request *r, bool fresh)
 	int64		adjustment_id;
 	int64		hold_id;
 
+	bj_posture_check();
 	if (r->state != BJ_STATE_APPROVED)
 		raise_state(r);
 	check_deadline(r, r->apply_until, "applied");

@@ -16,6 +16,7 @@
 #include "detect.h"
 #include "detectors.h"
 #include "ledger.h"
+#include "posture.h"
 #include "prices.h"
 #include "settings.h"
 #include "tables.h"
@@ -60,6 +61,7 @@ _PG_init(void)
 	/* at commit in reverse: totals settle, requests are looked at, the log is sealed */
 	bj_audit_init();
 	bj_touched_init();
+	bj_posture_init();
 	bj_detectors_init();
 	bj_detect_init();
 	bj_ledger_init();

@@ -15,6 +15,7 @@
 
 #include "decisionguard.h"
 #include "errors.h"
+#include "posture.h"
 #include "requestguard.h"
 #include "rowedit.h"
 #include "settings.h"
@@ -81,7 +82,10 @@ billadj_override_request_trigger(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
 		raise_append_only(trigdata);
 	if (!bj_engine_writes())
+	{
 		check_context();
+		bj_posture_check();
+	}
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 		row = bj_request_check_update(trigdata->tg_relation, trigdata->tg_trigtuple, row);
 	else
@@ -107,6 +111,7 @@ billadj_override_decision_trigger(PG_FUNCTION_ARGS)
 	if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		raise_append_only(trigdata);
 	check_context();
+	bj_posture_check();
 	return PointerGetDatum(bj_decision_check(trigdata->tg_relation, row));
 }
 

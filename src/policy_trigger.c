@@ -28,6 +28,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "policy.h"
+#include "posture.h"
 #include "settings.h"
 
 /* A row that is being written, column by column. */
@@ -439,6 +440,7 @@ billadj_policy_change_trigger(PG_FUNCTION_ARGS)
 				 errmsg("DELETE on \"policy_change\" is refused: what was proposed stays on record"),
 				 errhint("SELECT billadj.reject_policy(…, '…');"),
 				 errtable(trigdata->tg_relation)));
+	bj_posture_check();
 	if (update)
 		return PointerGetDatum(decided_row(&draft, trigdata->tg_trigtuple));
 	return PointerGetDatum(proposed_row(&draft));

@@ -15,6 +15,7 @@
 #include "apply.h"
 #include "errors.h"
 #include "ownerspi.h"
+#include "posture.h"
 #include "touched.h"
 
 /* A row that a guard has approved and that is not stored yet. */
@@ -197,6 +198,7 @@ before_commit(void)
 				 errhint("SELECT * FROM billadj.self_check(); -- names triggers and rules that are not billadj's")));
 	if (entries == NULL)
 		return;
+	bj_posture_check();
 	bj_owner_begin(&scope);
 	for (Entry *entry = entries; entry != NULL; entry = entry->next)
 	{

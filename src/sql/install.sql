@@ -189,7 +189,7 @@ SELECT g.table_name, g.trigger_name, g.fires, g.events, g.level, g.function_name
 $function$;
 COMMENT ON FUNCTION billadj.guards() IS 'the triggers that must be on the tables of billadj; type is pg_trigger.tgtype';
 REVOKE ALL ON FUNCTION billadj.guards() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.guards() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+GRANT EXECUTE ON FUNCTION billadj.guards() TO billadj_owner, billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
 
 -- ALWAYS: a session with session_replication_role = replica passes ordinary
 -- triggers.

@@ -523,7 +523,44 @@ SELECT c.oid, c.relname::text
 $function$;
 COMMENT ON FUNCTION billadj.control_tables() IS 'the tables whose rows only guards may write: policy, overrides, audit';
 REVOKE ALL ON FUNCTION billadj.control_tables() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.control_tables() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+GRANT EXECUTE ON FUNCTION billadj.control_tables() TO billadj_owner, billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+
+-- What each act on overrides and policy asks first; self_check() has all the
+-- findings and how to mend them.
+CREATE FUNCTION billadj.control_finding(relations oid[]) RETURNS text
+LANGUAGE sql STABLE
+SET jit = off
+SET search_path = pg_catalog, pg_temp
+AS $function$
+SELECT f.finding
+  FROM (SELECT 1, c.relname, format('%s does not belong to billadj_owner', c.oid::regclass)
+          FROM pg_class c WHERE c.oid = ANY (relations) AND c.relowner IS DISTINCT FROM (SELECT r.oid FROM pg_roles r WHERE r.rolname = 'billadj_owner')
+        UNION ALL
+        SELECT 2, c.relname, format('Row-level security of %s is not enabled and forced', c.oid::regclass)
+          FROM pg_class c WHERE c.oid = ANY (relations) AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+        UNION ALL
+        SELECT 3, c.relname, format('Guard %I of %s is not as install() made it', g.trigger_name, c.oid::regclass)
+          FROM billadj.guards() g
+          JOIN pg_class c ON c.relname = g.table_name AND c.relnamespace = 'billadj'::regnamespace AND c.oid = ANY (relations)
+          LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname = g.trigger_name
+          LEFT JOIN pg_proc p ON p.oid = t.tgfoid AND p.pronamespace = c.relnamespace
+         WHERE t.oid IS NULL OR t.tgenabled <> 'A' OR t.tgtype <> g.type OR t.tgqual IS NOT NULL OR t.tgattr <> ''::int2vector
+            OR p.proname IS DISTINCT FROM g.function_name
+        UNION ALL
+        SELECT 4, c.relname, format('A rule rewrites what is done to %s', c.oid::regclass)
+          FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class WHERE w.ev_class = ANY (relations)
+        UNION ALL
+        SELECT 5, c.relname, format('%s takes part in inheritance', c.oid::regclass)
+          FROM pg_inherits i JOIN pg_class c ON c.oid IN (i.inhparent, i.inhrelid) WHERE c.oid = ANY (relations)
+        UNION ALL
+        SELECT 6, c.relname, format('%s is not logged', c.oid::regclass)
+          FROM pg_class c WHERE c.oid = ANY (relations) AND c.relpersistence <> 'p') AS f(rank, name, finding)
+ ORDER BY f.rank, f.name, f.finding COLLATE "C"
+ LIMIT 1
+$function$;
+COMMENT ON FUNCTION billadj.control_finding(oid[]) IS 'the first reason why nothing may be decided: a table of control that is not guarded; NULL: none';
+REVOKE ALL ON FUNCTION billadj.control_finding(oid[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.control_finding(oid[]) TO billadj_owner, billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
 
 CREATE FUNCTION billadj.granted_by_steps()
 RETURNS TABLE (name text, column_name text, role_name text, privilege text)

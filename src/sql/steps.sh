@@ -50,5 +50,5 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN $newest;
 COMMENT ON FUNCTION billadj.migration_newest() IS 'the newest step this version of the library knows';
 REVOKE ALL ON FUNCTION billadj.migration_newest() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.migration_newest() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+GRANT EXECUTE ON FUNCTION billadj.migration_newest() TO billadj_owner, billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
 SQL
