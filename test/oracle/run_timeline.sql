@@ -93,6 +93,8 @@ SELECT m.account, m.id, m.n, tstzrange(m.at, CASE WHEN m.gap < 0.1 AND m.next > 
        m.plan, m.quantity, m.state, m.discount
   FROM (SELECT m.*, lead(m.at) OVER (PARTITION BY m.id ORDER BY m.at, m.n) AS next FROM made m) m
  WHERE m.next IS NULL OR m.next > m.at;
+CREATE INDEX ON term (id);
+ANALYZE term;
 
 INSERT INTO billadj.subscription (account, subscription_id, currency, starts_at)
 SELECT account, id, 'USD', starts_at FROM sub;
@@ -114,6 +116,8 @@ WITH RECURSIVE chain AS (
 )
 SELECT t.account, t.id, t.n, c.lo, max(coalesce(c.hi, 'infinity')) AS hi, t.plan, t.quantity, t.state, t.discount
   FROM chain c JOIN term t ON t.id = c.id AND t.n = c.n GROUP BY t.account, t.id, t.n, c.lo, t.plan, t.quantity, t.state, t.discount;
+CREATE INDEX ON known (id);
+ANALYZE known;
 
 CREATE TEMP TABLE period AS
 SELECT s.account, s.id, s.zone, b.since AS whole_from, b.until AS whole_to, greatest(b.since, f.at) AS cut_from, b.until AS cut_to
