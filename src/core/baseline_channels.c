@@ -11,11 +11,10 @@
 #define LEAST_OBSERVATIONS 20
 #define LEAST_NONZERO 10
 #define LEAST_AGE (2 * BJ_DAY)
-#define YOUNG_MARGIN 0.0
-#define YOUNG_AGE (7 * BJ_DAY)	/* until then a margin, shrinking */
 #define LOG_WEIGHT 0.15			/* decades of a squared scale; a normal law's
 								 * is 0.217 */
-#define ALONE 0.5			/* what a lead over the second is taxed */
+#define ALONE 0.1				/* what a lead over the second is taxed */
+#define FEW 0.0					/* and over the third */
 #define Z_CLIP 8.0
 #define SMOOTH_CLIP 12.0		/* sigmas */
 #define RATIO_CLIP 4.0
@@ -25,7 +24,7 @@
 
 /* Decades that a channel must be ahead by, to count as much as the others. */
 static const double handicaps[BJ_CHANNELS] = {
-	[CH_Z] = 0.3,[CH_UP] = -0.3,[CH_DOWN] = -0.3,[CH_PATTERN] = 0.5,
+	[CH_Z] = 0.3,[CH_UP] = 0.1,[CH_DOWN] = 0.1,[CH_PATTERN] = 0.5,
 	[CH_RUN] = 0.4,[CH_GAP] = 0.6
 };
 
@@ -204,6 +203,7 @@ static void
 weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 {
 	double		second = 0;
+	double		third = 0;
 
 	f->decades = 0;
 	f->channel = CH_RESIDUAL;
@@ -226,17 +226,21 @@ weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 	{
 		if (f->rarity[i] > f->decades)
 		{
+			third = second;
 			second = f->decades;
 			f->decades = f->rarity[i];
 			f->channel = i;
 		}
 		else if (f->rarity[i] > second)
+		{
+			third = second;
 			second = f->rarity[i];
+		}
+		else if (f->rarity[i] > third)
+			third = f->rarity[i];
 	}
-	if (f->at - b->first_at < YOUNG_AGE)
-		f->decades -= YOUNG_MARGIN * (1 - (double) (f->at - b->first_at) / YOUNG_AGE);
 	if (f->channel < CH_RUN)
-		f->decades -= ALONE * (f->decades - second);
+		f->decades -= ALONE * (f->decades - second) + FEW * (f->decades - third);
 }
 
 /*
