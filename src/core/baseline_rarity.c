@@ -152,8 +152,14 @@ bj_tail_add(BjTail *tail, double magnitude, int weight)
 	}
 	else
 		tail->largest = (float) (tail->largest - 1.0 / HALVING * weight / COUNT);
+	/* as long as the top bin holds any, the largest is in it */
 	if (bin_of(tail->largest) < tail->top)
-		align(tail, bin_of(tail->largest));
+	{
+		if (tail->bins[BJ_BINS - 1] != 0)
+			tail->largest = ((float) tail->top + 0.01f) / BINS_PER_OCTAVE;
+		else
+			align(tail, bin_of(tail->largest));
+	}
 	if (bin > tail->top)
 		align(tail, bin);
 
