@@ -209,6 +209,26 @@ root_of(double x)
 	return exp2_of(0.5 * log2_of(x));
 }
 
+/* A two-sided sum of the day's step: shifts that no single day shows. */
+static void
+add_up(const BjBaseline *b, Finding *f)
+{
+	double		scale = 1.25 * b->daily_scale + SCALE_FLOOR;
+	double		step;
+
+	if (mode_of(b) >= BJ_MODE_HOURS && scale < 1)
+		scale = 1;
+	step = clip(f->day_off / scale, -STEP_CLIP, STEP_CLIP);
+	for (int i = 0; i < 2; i++)
+	{
+		double		way = i == 0 ? step : -step;
+		double		c = clip(b->cusum[i] + way - SLACK, 0, CUSUM_MAX);
+
+		/* back to what is usual: an old excess is soon forgotten */
+		f->cusum[i] = keep(way < SLACK / 2 ? c / 2 : c);
+	}
+}
+
 /* May end a day: then f->day_ends, and what the day showed. */
 void
 bj_days_judge(const BjBaseline *b, Finding *f)
@@ -217,8 +237,6 @@ bj_days_judge(const BjBaseline *b, Finding *f)
 	double		expected = b->today_expected;
 	double		floor;
 	double		off;
-	double		step;
-	double		scale;
 	double		most;
 	double		rows = 0;
 
@@ -258,18 +276,7 @@ bj_days_judge(const BjBaseline *b, Finding *f)
 
 		f->day_off = 2 * (root_of(rows + 0.375) - root_of(usual + 0.375));
 	}
-	scale = 1.25 * b->daily_scale + SCALE_FLOOR;
-	if (mode_of(b) >= BJ_MODE_HOURS && scale < 1)
-		scale = 1;
-	step = clip(f->day_off / scale, -STEP_CLIP, STEP_CLIP);
-	for (int i = 0; i < 2; i++)
-	{
-		double		way = i == 0 ? step : -step;
-		double		c = clip(b->cusum[i] + way - SLACK, 0, CUSUM_MAX);
-
-		/* back to what is usual: an old excess is soon forgotten */
-		f->cusum[i] = keep(way < SLACK / 2 ? c / 2 : c);
-	}
+	add_up(b, f);
 	if (b->days < LEAST_DAYS)
 		return;
 	most = off > 0 ? f->cusum[0] : f->cusum[1];
