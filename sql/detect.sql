@@ -94,6 +94,15 @@ SELECT count(*) AS anomalies, count(*) FILTER (WHERE s.score IS DISTINCT FROM a.
 SELECT count(*) AS without_charge FROM billadj.anomaly a
  WHERE NOT EXISTS (SELECT FROM billadj.charge c WHERE c.account = a.account AND c.charge_id = a.charge_id AND c.meter = a.meter);
 SELECT count(*) AS wrong_money FROM billadj.anomaly WHERE money_at_risk <> abs(excess);
+-- money by the calculator: the row's charge less that of the expected quantity
+SELECT a.meter, count(*) AS looked_at, count(*) FILTER (WHERE a.excess <> billadj.rate(p.price, c.quantity, c.quantity_before)
+                                                                      - billadj.rate(p.price, round(a.expected::numeric, 6), c.quantity_before)) AS wrong
+  FROM billadj.anomaly a JOIN billadj.charge c USING (account, charge_id)
+  JOIN (VALUES ('calls', '{"model": "per_unit", "currency": "USD", "unit_amount": "0.02"}'::jsonb),
+               ('gb', '{"model": "graduated", "currency": "USD", "tiers": [{"up_to": 50000, "unit_amount": "0.10"}, {"up_to": null, "unit_amount": "0.05"}]}')) AS p(meter, price)
+    ON p.meter = a.meter
+ WHERE a.observed = 90000 AND a.row_count = 1 AND a.family = 'level'
+ GROUP BY 1 ORDER BY 1;
 
 -- ---- rollback leaves no trace ----
 CREATE TABLE kept AS SELECT account, meter, state FROM billadj.baseline;

@@ -118,6 +118,16 @@ SELECT relation::regclass, mode FROM pg_locks WHERE pid = pg_backend_pid() AND r
 COMMIT;
 SELECT account, quantity, amount, row_count FROM billadj.tier_total WHERE period_start = '2026-06-01' ORDER BY account;
 
+-- Where updates are not heap-only the index has an entry for each version, and
+-- the first may be dead: the total is found all the same.
+CREATE INDEX not_heap_only ON billadj.tier_total (row_count);
+INSERT INTO used (who, what, n, at) VALUES ('versions', 'gb', 1, '2026-06-01');
+INSERT INTO used (who, what, n, at) VALUES ('versions', 'gb', 1, '2026-06-01');
+INSERT INTO used (who, what, n, at) VALUES ('versions', 'gb', 1, '2026-06-01');
+INSERT INTO used (who, what, n, at) VALUES ('versions', 'gb', 1, '2026-06-01');
+SELECT cause, quantity, quantity_before, amount FROM billadj.charge WHERE account = 'versions' ORDER BY charge_id;
+DROP INDEX billadj.not_heap_only;
+
 -- An index of another order is not the one that is known: rows are parked.
 BEGIN;
 ALTER TABLE billadj.tier_total DROP CONSTRAINT tier_total_pkey, ADD PRIMARY KEY (meter, account, period_start, price_id);

@@ -149,14 +149,16 @@ fetch_at(Baselines *s, ItemPointerData root)
 	return found;
 }
 
+/* *entry: the index has one of the key, though its row may be dead. */
 static bool
-find_by_peek(Baselines *s, KeyText account, KeyText meter)
+find_by_peek(Baselines *s, KeyText account, KeyText meter, bool *entry)
 {
 	static PeekRoot root;		/* of the index, as this session knows it */
 	PeekKey		key = {{account, meter}};
 	ItemPointerData tid;
 
-	return bj_btreepeek_find(s->index, &root, &key, &tid) && fetch_at(s, tid) &&
+	*entry = bj_btreepeek_find(s->index, &root, &key, &tid);
+	return *entry && fetch_at(s, tid) &&
 		slot_key_is(s, ACCOUNT, account) && slot_key_is(s, METER, meter);
 }
 
@@ -183,12 +185,13 @@ bj_baselines_find(Baselines *s, KeyText account, KeyText meter, bool thorough,
 				  BjBaseline *baseline)
 {
 	bool		isnull;
+	bool		entry;
 	bytea	   *state;
 
 	ExecClearTuple(s->slot);
 	memset(baseline, 0, sizeof(*baseline));
-	s->found = find_by_peek(s, account, meter) ||
-		(thorough && find_by_scan(s, account, meter));
+	s->found = find_by_peek(s, account, meter, &entry) ||
+		((thorough || entry) && find_by_scan(s, account, meter));
 	if (!s->found)
 		return BJ_BASELINE_NONE;
 	state = DatumGetByteaPP(slot_getattr(s->slot, s->att[STATE], &isnull));

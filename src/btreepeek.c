@@ -170,11 +170,11 @@ look_at_leaf(Relation index, const PeekKey *key, Page page, ItemPointer tid)
 		ItemId		item = PageGetItemId(page, i);
 		IndexTuple	tuple = (IndexTuple) PageGetItem(page, item);
 
-		if (compare_item(index, key, page, i) != 0 || BTreeTupleIsPosting(tuple))
+		if (compare_item(index, key, page, i) != 0)
 			return NOT_HERE;
 		if (ItemIdIsDead(item))
 			continue;
-		*tid = tuple->t_tid;
+		*tid = *BTreeTupleGetHeapTID(tuple);
 		return FOUND;
 	}
 	return NOT_HERE;

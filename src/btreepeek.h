@@ -36,8 +36,9 @@ extern bool bj_btreepeek_usable(Relation index, int nnumbers);
 
 /*
  * Finds the first entry of the key in a usable index; *tid is the row it
- * points to, which may be dead.  What it finds is a hint: the caller looks at
- * the row.  It may miss an entry while pages are split or deleted, so false
+ * points to, which may be dead while a later entry is not: after an update
+ * that was not heap-only.  What it finds is a hint: the caller looks at the row,
+ * and where that is not his, at the index by a scan.  It may miss an entry while pages are split or deleted, so false
  * proves nothing.  Takes no predicate locks.  The caller holds a lock on the
  * table and has the index open.
  */

@@ -222,25 +222,28 @@ fetch_by_scan(TierTotals *t, const TotalKey *key, TotalRow *row)
 	return found;
 }
 
+/* *entry: the index has one of the key, though its row may be dead. */
 static bool
-fetch_by_peek(TierTotals *t, const TotalKey *key, TotalRow *row)
+fetch_by_peek(TierTotals *t, const TotalKey *key, TotalRow *row, bool *entry)
 {
 	/* of the indexes of both books, as this session knows them */
 	static PeekRoot roots[2];
 	PeekKey		peek = {{key->account, key->meter}, {key->period_start, key->price_id}, 2};
 	ItemPointerData tid;
 
-	return bj_btreepeek_find(t->index, &roots[t->book], &peek, &tid) &&
-		fetch_at(t, key, tid, row);
+	*entry = bj_btreepeek_find(t->index, &roots[t->book], &peek, &tid);
+	return *entry && fetch_at(t, key, tid, row);
 }
 
 bool
 bj_tiertotals_find(TierTotals *t, const TotalKey *key, bool thorough,
 				   TotalRow *row, BjStatus *status)
 {
+	bool		entry;
+
 	*status = BJ_OK;
-	if (!fetch_by_peek(t, key, row) &&
-		!(thorough && fetch_by_scan(t, key, row)))
+	if (!fetch_by_peek(t, key, row, &entry) &&
+		!((thorough || entry) && fetch_by_scan(t, key, row)))
 		return false;
 	row->filenode = bj_compat_filenode(t->rel);
 	*status = bj_numeric_read(value(t, QUANTITY), &row->quantity);
