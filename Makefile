@@ -16,7 +16,7 @@ src/core/%.o: CFLAGS += -ffp-contract=off
 
 # The install script (functions only), in the order in which its parts depend on
 # each other; tables/*.sql become the texts of billadj.migration_step().
-SQL_PARTS = header money rate aggregate prorate anomaly catalogue install audit policy override attach usage backfill shadow explain subscription revenue detect
+SQL_PARTS = header money rate aggregate prorate anomaly catalogue install audit policy override attach usage backfill shadow explain subscription revenue detect verdict
 SQL_STEPS = $(sort $(wildcard src/sql/tables/*.sql))
 DATA_built = billadj--$(EXTVERSION).sql
 DATA = $(wildcard src/sql/update/billadj--*--*.sql)
@@ -25,7 +25,7 @@ DATA = $(wildcard src/sql/update/billadj--*--*.sql)
 
 REGRESS = install policy numeric money rate aggregate prorate explain anomaly catalogue attach usage default_usage totals parked correct backfill \
           partitions shadow monitor \
-          subscription detect \
+          subscription detect detect_review \
           override audit review \
           uninstall
 REGRESS_OPTS = --load-extension=btree_gist

@@ -34,7 +34,7 @@ enum
 {
 	ACCOUNT, ANOMALY_ID, METER, OCCURRED_AT, RULE, FAMILY, SCORE, EXPECTED,
 	LOWER_BOUND, UPPER_BOUND, OBSERVED, RATIO, UNIT_FACTOR, LAG_HOURS, SINCE,
-	LONGEST, DETECTOR_ID, ACTION, CHARGE_ID, PERIOD_START, CURRENCY, EXCESS,
+	LONGEST, DETAIL, DETECTOR_ID, ACTION, CHARGE_ID, PERIOD_START, CURRENCY, EXCESS,
 	LAST_EXCESS, LAST_SINCE, MONEY_AT_RISK, MONEY_PROJECTED, ROW_COUNT, LAST_AT,
 	PEAK_SCORE, MONEY_NOTIFIED, NOTIFIED_AT, STATE, CLOSED_AT, TRUSTED,
 	CREATED_AT, CREATED_BY, NCOLUMNS
@@ -46,7 +46,8 @@ static const Column columns[NCOLUMNS] = {
 	{"score", FLOAT8OID, true}, {"expected", FLOAT8OID}, {"lower_bound", FLOAT8OID},
 	{"upper_bound", FLOAT8OID}, {"observed", FLOAT8OID}, {"ratio", FLOAT8OID},
 	{"unit_factor", FLOAT8OID}, {"lag_hours", INT4OID}, {"since", TIMESTAMPTZOID},
-	{"longest", FLOAT8OID}, {"detector_id", INT8OID}, {"action", TEXTOID, true},
+	{"longest", FLOAT8OID}, {"detail", JSONBOID}, {"detector_id", INT8OID},
+	{"action", TEXTOID, true},
 	{"charge_id", INT8OID}, {"period_start", TIMESTAMPTZOID}, {"currency", TEXTOID},
 	{"excess", NUMERICOID, true}, {"last_excess", NUMERICOID, true},
 	{"last_since", TIMESTAMPTZOID}, {"money_at_risk", NUMERICOID, true},
@@ -61,7 +62,8 @@ static const char *const family_names[] = {
 	[BJ_FAMILY_LEVEL] = "level",
 	[BJ_FAMILY_CADENCE] = "cadence",
 	[BJ_FAMILY_PRICE] = "price",
-	[BJ_FAMILY_ROW] = "row"
+	[BJ_FAMILY_ROW] = "row",
+	[BJ_FAMILY_ACCOUNT] = "account"
 };
 
 static const char *const outcome_names[] = {
@@ -436,6 +438,8 @@ put_beginning(Row *row, const Anomaly *a)
 		put(row, LAG_HOURS, Int32GetDatum(a->lag_hours));
 	put(row, SINCE, TimestampTzGetDatum(a->since));
 	put_real(row, LONGEST, a->longest, true);
+	if (a->detail != NULL)
+		put(row, DETAIL, JsonbPGetDatum(a->detail));
 	if (a->detector_id != 0)
 		put(row, DETECTOR_ID, Int64GetDatum(a->detector_id));
 	put_text(row, ACTION, bj_action_name(a->action));

@@ -13,6 +13,7 @@
 
 #include "access/htup.h"
 #include "datatype/timestamp.h"
+#include "utils/jsonb.h"
 
 #include "core/baseline.h"
 #include "core/decimal.h"
@@ -37,6 +38,7 @@ typedef struct Anomaly
 	int32		lag_hours;		/* 0: none */
 	TimestampTz since;
 	double		longest;		/* 0: of no use */
+	Jsonb	   *detail;			/* or NULL; not read back */
 	int64		detector_id;	/* 0: the defaults */
 	BjAction	action;
 	int64		charge_id;		/* 0: no row opened it */

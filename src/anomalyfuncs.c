@@ -122,9 +122,12 @@ begin_partition(WindowObject window, PartitionState *state)
 	state->begun = true;
 }
 
-/* Judges the current row; false when it has no time or no quantity. */
+/*
+ * Judges the current row; false when it has no time or no quantity.  *threshold
+ * is where an incident opens.
+ */
 static bool
-judge_current(FunctionCallInfo fcinfo, BjJudgement *judgement)
+judge_current(FunctionCallInfo fcinfo, BjJudgement *judgement, double *threshold)
 {
 	WindowObject window = PG_WINDOW_OBJECT();
 	PartitionState *state;
@@ -148,6 +151,7 @@ judge_current(FunctionCallInfo fcinfo, BjJudgement *judgement)
 		row.at += EPOCH_SHIFT;
 	row.quantity = bj_numeric_double(quantity);
 	bj_stream_observe(&state->stream, &state->detect, &row, judgement);
+	*threshold = state->detect.threshold;
 	return true;
 }
 
@@ -160,8 +164,9 @@ Datum
 billadj_anomaly_score(PG_FUNCTION_ARGS)
 {
 	BjJudgement judgement;
+	double		threshold;
 
-	if (!judge_current(fcinfo, &judgement))
+	if (!judge_current(fcinfo, &judgement, &threshold))
 		PG_RETURN_NULL();
 	PG_RETURN_FLOAT8(judgement.score);
 }
@@ -175,6 +180,31 @@ push_key(JsonbParseState **state, const char *key)
 	value.val.string.val = unconstify(char *, key);
 	value.val.string.len = strlen(key);
 	pushJsonbValue(state, WJB_KEY, &value);
+}
+
+static void
+push_text(JsonbParseState **state, const char *key, const char *text)
+{
+	JsonbValue	value;
+
+	push_key(state, key);
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, text);
+	value.val.string.len = strlen(text);
+	pushJsonbValue(state, WJB_VALUE, &value);
+}
+
+/* The kind of incident that the row opens; NULL: none. */
+static const char *
+alert_of(const BjJudgement *j, double threshold)
+{
+	if (j->opened)
+		return "level";
+	if (j->gap_closed)
+		return "cadence";
+	if (j->rules != 0 && j->family == BJ_FAMILY_ROW && j->score >= threshold)
+		return "row";
+	return NULL;
 }
 
 /* Written as the shortest text that reads back as the same double. */
@@ -203,22 +233,18 @@ billadj_anomaly_detail(PG_FUNCTION_ARGS)
 {
 	BjJudgement j;
 	JsonbParseState *state = NULL;
-	JsonbValue	reason;
-	const char *name;
+	const char *alert;
+	double		threshold;
 
-	if (!judge_current(fcinfo, &j))
+	if (!judge_current(fcinfo, &j, &threshold))
 		PG_RETURN_NULL();
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_number(&state, "score", j.score);
 	if (j.reason != BJ_REASON_NONE)
-	{
-		name = bj_reason_name(j.reason);
-		push_key(&state, "reason");
-		reason.type = jbvString;
-		reason.val.string.val = unconstify(char *, name);
-		reason.val.string.len = strlen(name);
-		pushJsonbValue(&state, WJB_VALUE, &reason);
-	}
+		push_text(&state, "reason", bj_reason_name(j.reason));
+	alert = alert_of(&j, threshold);
+	if (alert != NULL)
+		push_text(&state, "alert", alert);
 	/* a rule for single rows expects nothing of the quantity */
 	if (j.family != BJ_FAMILY_ROW || j.hi != 0)
 	{

@@ -30,6 +30,8 @@
 #define DEFAULT_BUDGET 10
 #define DEFAULT_FUTURE_HOURS 24.0
 
+#define MOST_MOVED 0.5			/* decades, by verdicts */
+
 /* A group of fewer accounts says nothing; see core/baseline_peer.c. */
 #define LEAST_ACCOUNTS 8
 
@@ -78,6 +80,23 @@ typedef struct Detector
 	int			weight;			/* the more it names, the more it weighs */
 } Detector;
 
+enum
+{
+	STEP_DETECTOR_ID, STEP_RULE, STEP_STEP, NSTEPCOLUMNS
+};
+
+static const Column step_columns[NSTEPCOLUMNS] = {
+	{"detector_id", INT8OID}, {"rule", TEXTOID, true}, {"step", FLOAT8OID, true}
+};
+
+/* How far verdicts have moved the threshold of a rule, in decades. */
+typedef struct Moved
+{
+	int64		detector_id;	/* 0: the defaults */
+	const char *rule;
+	double		decades;
+} Moved;
+
 typedef struct Peer
 {
 	const char *meter;
@@ -93,6 +112,8 @@ static struct
 	int			npeers;
 	Peer	   *peers;
 	bool		groups;			/* one of them has a name */
+	int			nmoved;
+	Moved	   *moved;
 	const char *problem;
 }			known;
 
@@ -116,7 +137,7 @@ static void
 detectors_changed(Oid relid)
 {
 	if (!OidIsValid(relid) || bj_table_is(BJ_TABLE_DETECTOR, relid) ||
-		bj_table_is(BJ_TABLE_PEER_GROUP, relid))
+		bj_table_is(BJ_TABLE_PEER_GROUP, relid) || bj_table_is(BJ_TABLE_THRESHOLD_STEP, relid))
 	{
 		stale = true;
 		changes++;
@@ -378,6 +399,45 @@ visit_peer(HeapTuple tuple, TupleDesc desc, const AttrNumber *att)
 	known.groups |= p.group[0] != '\0';
 }
 
+/* Steps of 0.05 add up: a table of thousands comes to a row a rule. */
+static void
+visit_step(HeapTuple tuple, TupleDesc desc, const AttrNumber *att)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, att[STEP_DETECTOR_ID], desc, &isnull);
+	int64		detector_id = isnull ? 0 : DatumGetInt64(value);
+	const char *rule = text_or_null(tuple, att[STEP_RULE], desc);
+	int			i;
+
+	for (i = 0; i < known.nmoved; i++)
+		if (known.moved[i].detector_id == detector_id && strcmp(known.moved[i].rule, rule) == 0)
+			break;
+	if (i == known.nmoved)
+	{
+		known.moved = known.moved == NULL ? palloc(sizeof(Moved)) :
+			repalloc(known.moved, (known.nmoved + 1) * sizeof(Moved));
+		known.moved[known.nmoved++] = (Moved) {
+			detector_id, rule, 0
+		};
+	}
+	known.moved[i].decades += float_of(tuple, att[STEP_STEP], desc);
+}
+
+/* Verdicts move a threshold by half a decade at most, and never below 0.5. */
+static double
+move_threshold(double threshold, int64 detector_id, const char *rule)
+{
+	double		decades = 0;
+
+	for (int i = 0; i < known.nmoved; i++)
+		if (known.moved[i].detector_id == detector_id && strcmp(known.moved[i].rule, rule) == 0)
+			decades = known.moved[i].decades;
+	if (decades == 0)
+		return threshold;
+	decades = Max(-MOST_MOVED, Min(MOST_MOVED, decades));
+	return Max(0.5, bj_score_of_decades(bj_decades_of_score(threshold) + decades));
+}
+
 const char *
 bj_detectors_begin(void)
 {
@@ -394,8 +454,9 @@ bj_detectors_begin(void)
 										  ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(known.context);
 	before = changes;
-	if (read_all(BJ_TABLE_DETECTOR, detector_columns, NCOLUMNS, visit_detector))
-		read_all(BJ_TABLE_PEER_GROUP, peer_columns, NPEERCOLUMNS, visit_peer);
+	if (read_all(BJ_TABLE_DETECTOR, detector_columns, NCOLUMNS, visit_detector) &&
+		read_all(BJ_TABLE_PEER_GROUP, peer_columns, NPEERCOLUMNS, visit_peer))
+		read_all(BJ_TABLE_THRESHOLD_STEP, step_columns, NSTEPCOLUMNS, visit_step);
 	MemoryContextSwitchTo(old);
 	stale = changes != before;
 	return known.problem;
@@ -452,6 +513,16 @@ bj_detectors_settings(KeyText account, KeyText meter, DetectSettings *settings)
 	}
 	if (least < settings->detect.threshold)
 		settings->detect.threshold = least;
+	for (int i = 0; i < known.nmoved; i++)
+	{
+		DetectPolicy policy;
+
+		if (known.moved[i].decades >= 0)
+			continue;
+		bj_detectors_policy(account, meter, known.moved[i].rule, &policy);
+		if (policy.threshold < settings->detect.threshold)
+			settings->detect.threshold = policy.threshold;
+	}
 }
 
 void
@@ -482,6 +553,7 @@ bj_detectors_policy(KeyText account, KeyText meter, const char *rule,
 		if (d->budget >= 0)
 			policy->budget = d->budget;
 	}
+	policy->threshold = move_threshold(policy->threshold, policy->detector_id, rule);
 }
 
 /* The group of an account, in the current context; "" where it has none. */

@@ -30,7 +30,7 @@ typedef struct DetectPolicy
 	int64		detector_id;	/* 0: the defaults */
 	BjAction	action;
 	bool		off;			/* nothing is said */
-	double		threshold;
+	double		threshold;		/* verdicts have moved it already */
 	Decimal		min_money;
 	int32		budget;			/* notifications of an account and month */
 } DetectPolicy;

@@ -54,6 +54,8 @@
 #define ERRCODE_BJ_REJECTED MAKE_SQLSTATE('U','B','2','0','1')
 #define ERRCODE_BJ_BAD_DETECTOR MAKE_SQLSTATE('U','B','2','0','2')
 #define ERRCODE_BJ_BAD_BASELINE MAKE_SQLSTATE('U','B','2','0','3')
+#define ERRCODE_BJ_BAD_VERDICT MAKE_SQLSTATE('U','B','2','0','4')
+#define ERRCODE_BJ_UNKNOWN_ANOMALY MAKE_SQLSTATE('U','B','2','0','5')
 
 /* UB3xx: people, policy, overrides and audit */
 #define ERRCODE_BJ_NO_PRINCIPAL MAKE_SQLSTATE('U','B','3','0','1')

@@ -259,7 +259,8 @@ load(Incidents *in)
 	{
 		Anomaly    *a = lfirst(cell);
 
-		if (a->family == BJ_FAMILY_LEVEL)
+		/* what detect_due() told of a stream is not yet the stream's own */
+		if (a->family == BJ_FAMILY_LEVEL && bj_baseline_has_incident(&in->stream.baseline))
 			in->level = a;
 	}
 }
@@ -388,7 +389,9 @@ level(Incidents *in, const DetectRow *row, const BjJudgement *j)
 			drop_incident(in);
 			return;
 		}
-		in->level = open_anomaly(in, row, j, BJ_FAMILY_LEVEL, rule, &policy);
+		in->level = find_open(in, BJ_FAMILY_LEVEL, NULL, 0);
+		if (in->level == NULL)
+			in->level = open_anomaly(in, row, j, BJ_FAMILY_LEVEL, rule, &policy);
 	}
 	else if (in->level != NULL && j->abnormal)
 		bj_detectors_policy(in->account, in->meter, in->level->rule, &policy);
@@ -399,37 +402,45 @@ level(Incidents *in, const DetectRow *row, const BjJudgement *j)
 		close_anomaly(in, in->level, j->closed != BJ_OUTCOME_OPEN ? j->closed : BJ_OUTCOME_NEW_NORMAL);
 }
 
+/* Silence from j->since to `end`, as an incident has it. */
+static void
+raise_gap(Incidents *in, Anomaly *a, const DetectRow *row, const BjJudgement *j, TimestampTz end,
+		  const DetectPolicy *policy)
+{
+	double		seconds = (double) (end - server_time(j->since)) / USECS_PER_SEC;
+	double		missing = j->longest > 0 ? seconds / j->longest - 1 : 0;
+	bool		told = a != NULL;
+	BjJudgement g = *j;
+
+	g.observed = seconds;
+	g.expected = g.lo = g.hi = j->longest;
+	g.ratio = j->longest > 0 ? seconds / j->longest : 0;
+	if (a == NULL)
+		a = open_anomaly(in, row, &g, BJ_FAMILY_CADENCE, bj_reason_name(BJ_REASON_GAP), policy);
+	if (a != NULL)
+		raise_anomaly(in, a, row, &g, server_time(j->since),
+					  excess_of(row, 0, missing * bj_baseline_expected(&in->stream.baseline,
+																	   end + BJ_EPOCH_SHIFT)),
+					  policy);
+	/* it is one gap, however often it was told of */
+	if (told)
+		a->rows = 1;
+}
+
 /* The first row after silence: it ends what detect_due() told of, or tells it. */
 static void
 gap(Incidents *in, const DetectRow *row, const BjJudgement *j)
 {
 	Anomaly    *a = find_open(in, BJ_FAMILY_CADENCE, NULL, 0);
-	const char *rule = bj_reason_name(BJ_REASON_GAP);
-	BjJudgement g = *j;
-	double		seconds;
-	double		missing;
 	DetectPolicy policy;
 
-	if (a == NULL)
-	{
-		bj_detectors_policy(in->account, in->meter, rule, &policy);
-		if (policy.off || j->score < policy.threshold)
-			return;
-		seconds = (double) (row->occurred_at - server_time(j->since)) / USECS_PER_SEC;
-		missing = j->longest > 0 ? seconds / j->longest - 1 : 0;
-		g.observed = seconds;
-		g.expected = j->longest;
-		g.lo = g.hi = j->longest;
-		g.ratio = j->longest > 0 ? seconds / j->longest : 0;
-		a = open_anomaly(in, row, &g, BJ_FAMILY_CADENCE, rule, &policy);
-		if (a == NULL)
-			return;
-		raise_anomaly(in, a, row, &g, a->since,
-					  excess_of(row, 0, missing * bj_baseline_expected(&in->stream.baseline,
-																	   row->occurred_at + BJ_EPOCH_SHIFT)),
-					  &policy);
-	}
-	close_anomaly(in, a, BJ_OUTCOME_PASSED);
+	bj_detectors_policy(in->account, in->meter, bj_reason_name(BJ_REASON_GAP), &policy);
+	if (a == NULL && (policy.off || j->score < policy.threshold))
+		return;
+	raise_gap(in, a, row, j, row->occurred_at, &policy);
+	a = find_open(in, BJ_FAMILY_CADENCE, NULL, 0);
+	if (a != NULL)
+		close_anomaly(in, a, BJ_OUTCOME_PASSED);
 }
 
 static bool
@@ -537,6 +548,76 @@ bj_incidents_row(Incidents *in, const DetectRow *row)
 		price(in, row, &r, &j);
 	if (j.rules != 0)
 		row_rules(in, row, &j);
+}
+
+/*
+ * Without a row nothing can be held, proposed or refused.  An incident that the
+ * stream has itself is left to its next row, which says the same.
+ */
+bool
+bj_incidents_silent(Incidents *in, const DetectRow *row, TimestampTz now, const BjJudgement *j)
+{
+	Anomaly    *gap_open = find_open(in, BJ_FAMILY_CADENCE, NULL, 0);
+	Anomaly    *level_open = find_open(in, BJ_FAMILY_LEVEL, NULL, 0);
+	bool		own = bj_baseline_has_incident(&in->stream.baseline);
+	bool		gap_due = j != NULL && j->gap_closed;
+	bool		level_due = j != NULL && j->opened;
+	const char *rule = gap_due ? bj_reason_name(BJ_REASON_GAP) : level_due ? level_rule(j) : NULL;
+	DetectPolicy policy;
+	ListCell   *cell;
+
+	/* rows came after all */
+	if (level_open != NULL && !own && !level_due)
+		close_anomaly(in, level_open, BJ_OUTCOME_PASSED);
+	if (gap_open != NULL && !gap_due)
+		close_anomaly(in, gap_open, BJ_OUTCOME_PASSED);
+	if (rule != NULL && (gap_due ? gap_open == NULL : level_open == NULL && !own))
+	{
+		bj_detectors_policy(in->account, in->meter, rule, &policy);
+		policy.action = BJ_ACTION_FLAG;
+		if (!policy.off && j->score >= policy.threshold && gap_due)
+			raise_gap(in, NULL, row, j, now, &policy);
+		else if (!policy.off && j->score >= policy.threshold)
+		{
+			Anomaly    *a = open_anomaly(in, row, j, BJ_FAMILY_LEVEL, rule, &policy);
+
+			if (a != NULL)
+				raise_anomaly(in, a, row, j, server_time(j->since),
+							  excess_of(row, j->observed, j->expected), &policy);
+		}
+	}
+	foreach(cell, in->anomalies)
+		if (((Anomaly *) lfirst(cell))->changed)
+			return true;
+	return false;
+}
+
+bool
+bj_incidents_judged(Incidents *in, int64 anomaly_id, BjVerdict verdict)
+{
+	ListCell   *cell;
+
+	load(in);
+	foreach(cell, in->anomalies)
+	{
+		Anomaly    *a = lfirst(cell);
+
+		if (a->anomaly_id != anomaly_id)
+			continue;
+		if (a == in->level)
+			bj_stream_judge(&in->stream, verdict);
+		close_anomaly(in, a, BJ_OUTCOME_JUDGED);
+		return true;
+	}
+	return false;
+}
+
+/* The stream begins anew: what is open of its level is usual from now on. */
+void
+bj_incidents_forget(Incidents *in)
+{
+	if (in->level != NULL)
+		close_anomaly(in, in->level, BJ_OUTCOME_NEW_NORMAL);
 }
 
 static void

@@ -63,6 +63,20 @@ extern void bj_incidents_begin(Incidents *incidents);
 /* Judges a row, learns it, and keeps the incidents. */
 extern void bj_incidents_row(Incidents *incidents, const DetectRow *row);
 
+/*
+ * What is to be said at `now` without a row: j is what bj_stream_due() said, or
+ * NULL.  row has no charge: its time is when it was due, its price what a unit
+ * has cost of late.  False if there is nothing new: then do not end.
+ */
+extern bool bj_incidents_silent(Incidents *incidents, const DetectRow *row,
+								TimestampTz now, const BjJudgement *j);
+
+/* A person's word on an open incident; false if it is not open. */
+extern bool bj_incidents_judged(Incidents *incidents, int64 anomaly_id, BjVerdict verdict);
+
+/* The baseline is about to be replaced. */
+extern void bj_incidents_forget(Incidents *incidents);
+
 /* Writes them and does what follows.  The stream's baseline is written. */
 extern void bj_incidents_end(Incidents *incidents);
 

@@ -54,6 +54,7 @@ static const char *const table_names[BJ_NTABLES] = {
 	[BJ_TABLE_TEXT_ID_SEQ] = "text_id_seq",
 	[BJ_TABLE_DETECTOR] = "detector",
 	[BJ_TABLE_PEER_GROUP] = "peer_group",
+	[BJ_TABLE_THRESHOLD_STEP] = "threshold_step",
 	[BJ_TABLE_BASELINE] = "baseline",
 	[BJ_TABLE_ANOMALY] = "anomaly",
 	[BJ_TABLE_ANOMALY_ID_SEQ] = "anomaly_id_seq",

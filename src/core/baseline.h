@@ -67,7 +67,9 @@ typedef enum BjFamily
 	BJ_FAMILY_LEVEL = 0,
 	BJ_FAMILY_CADENCE,
 	BJ_FAMILY_PRICE,
-	BJ_FAMILY_ROW				/* an incident per rule and day */
+	BJ_FAMILY_ROW,				/* an incident per rule and day */
+	BJ_FAMILY_ACCOUNT			/* seen beside other streams or accounts only;
+								 * no stream gives it */
 } BjFamily;
 
 /* How a level incident ended. */

@@ -117,7 +117,7 @@ WITH RECURSIVE part(oid) AS (
 ), guard(table_name, trigger_name, fires, events, level, function_name) AS (
     SELECT v.table_name, 'billadj_catalogue', 'AFTER', 'INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'catalogue_trigger'
       FROM (VALUES ('instance'), ('account'), ('meter'), ('rate_card'), ('price'), ('price_tier'), ('attachment'), ('detector'),
-                   ('peer_group')) AS v(table_name)
+                   ('peer_group'), ('threshold_step')) AS v(table_name)
     UNION ALL
     SELECT v.table_name, 'billadj_append_only', 'BEFORE', v.events, 'STATEMENT', 'append_only_trigger'
       FROM (VALUES ('rate_card', 'DELETE OR TRUNCATE'), ('price', 'DELETE OR TRUNCATE'),
@@ -151,6 +151,11 @@ WITH RECURSIVE part(oid) AS (
       FROM (VALUES ('plan', 'DELETE OR TRUNCATE'), ('plan_price', 'DELETE OR TRUNCATE'), ('subscription', 'DELETE OR TRUNCATE'),
                    ('term', 'DELETE OR TRUNCATE'), ('billing_cycle', 'DELETE OR TRUNCATE'), ('milestone', 'DELETE OR TRUNCATE'),
                    ('recurring_total', 'TRUNCATE'), ('subscription_change', 'UPDATE OR DELETE OR TRUNCATE')) AS v(table_name, events)
+    UNION ALL
+    SELECT v.table_name, 'billadj_append_only', 'BEFORE', 'UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'append_only_trigger'
+      FROM (VALUES ('verdict'), ('threshold_step')) AS v(table_name)
+    UNION ALL
+    SELECT 'verdict', 'billadj_verdict', 'BEFORE', 'INSERT', 'ROW', 'verdict_trigger'
     UNION ALL
     SELECT v.table_name, 'billadj_frozen', 'BEFORE', 'UPDATE', 'ROW', 'frozen_trigger'
       FROM (VALUES ('plan'), ('plan_price'), ('term'), ('billing_cycle'), ('milestone')) AS v(table_name)

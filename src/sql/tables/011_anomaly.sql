@@ -168,9 +168,55 @@ COMMENT ON COLUMN billadj.verdict.account IS 'who is billed';
 COMMENT ON COLUMN billadj.verdict.verdict_id IS 'its number, ascending';
 COMMENT ON COLUMN billadj.verdict.anomaly_id IS 'the anomaly';
 COMMENT ON COLUMN billadj.verdict.verdict IS 'expected, error, fraud or unsure';
-COMMENT ON COLUMN billadj.verdict.note IS 'why';
+COMMENT ON COLUMN billadj.verdict.note IS 'why: its number in billadj.private_text, where the words can be erased';
 COMMENT ON COLUMN billadj.verdict.created_at IS 'when';
 COMMENT ON COLUMN billadj.verdict.created_by IS 'the login that said it';
+
+-- The sum of the steps of a detector and rule, no more than 0.5 either way, is
+-- how far its threshold is moved.
+CREATE TABLE billadj.threshold_step (
+    account     text             COLLATE "C" NOT NULL,
+    verdict_id  bigint           NOT NULL,
+    detector_id bigint,
+    rule        text             COLLATE "C" NOT NULL,
+    step        double precision NOT NULL,
+    created_at  timestamptz      NOT NULL DEFAULT clock_timestamp(),
+    created_by  text             NOT NULL DEFAULT session_user,
+    CONSTRAINT threshold_step_pkey PRIMARY KEY (account, verdict_id),
+    CONSTRAINT threshold_step_step_check CHECK (step IN (-0.05, 0, 0.05))
+);
+COMMENT ON TABLE billadj.threshold_step IS 'how verdicts moved thresholds; written by the library only';
+COMMENT ON COLUMN billadj.threshold_step.account IS 'whose anomaly was judged';
+COMMENT ON COLUMN billadj.threshold_step.verdict_id IS 'the verdict';
+COMMENT ON COLUMN billadj.threshold_step.detector_id IS 'the detector whose threshold is moved; NULL: the defaults';
+COMMENT ON COLUMN billadj.threshold_step.rule IS 'the rule for which it is moved';
+COMMENT ON COLUMN billadj.threshold_step.step IS 'by how many decades of rarity; 0: it is at its bound';
+COMMENT ON COLUMN billadj.threshold_step.created_at IS 'when';
+COMMENT ON COLUMN billadj.threshold_step.created_by IS 'the login whose verdict it was';
+
+-- The latest verdict on an anomaly counts.
+CREATE VIEW billadj.detector_precision WITH (security_invoker = true) AS
+SELECT a.detector_id, a.rule, count(*) AS anomalies, count(v.verdict) AS judged,
+       count(*) FILTER (WHERE v.verdict IN ('error', 'fraud')) AS found, count(*) FILTER (WHERE v.verdict = 'expected') AS false_alarms,
+       count(*) FILTER (WHERE v.verdict = 'unsure') AS unsure,
+       round(count(*) FILTER (WHERE v.verdict IN ('error', 'fraud'))::numeric / nullif(count(*) FILTER (WHERE v.verdict <> 'unsure'), 0), 3) AS precision,
+       (SELECT CASE WHEN count(*) > 0 THEN least(0.5, greatest(-0.5, round(sum(s.step)::numeric, 2))) END
+          FROM billadj.threshold_step s
+         WHERE s.detector_id IS NOT DISTINCT FROM a.detector_id AND s.rule = a.rule) AS moved
+  FROM billadj.anomaly a
+  LEFT JOIN LATERAL (SELECT v.verdict FROM billadj.verdict v
+                      WHERE v.account = a.account AND v.anomaly_id = a.anomaly_id ORDER BY v.verdict_id DESC LIMIT 1) v ON true
+ GROUP BY a.detector_id, a.rule;
+COMMENT ON VIEW billadj.detector_precision IS 'how many of its anomalies were right, by detector and rule';
+COMMENT ON COLUMN billadj.detector_precision.detector_id IS 'the detector; NULL: the defaults';
+COMMENT ON COLUMN billadj.detector_precision.rule IS 'the rule';
+COMMENT ON COLUMN billadj.detector_precision.anomalies IS 'incidents';
+COMMENT ON COLUMN billadj.detector_precision.judged IS 'those with a verdict';
+COMMENT ON COLUMN billadj.detector_precision.found IS 'verdict error or fraud';
+COMMENT ON COLUMN billadj.detector_precision.false_alarms IS 'verdict expected';
+COMMENT ON COLUMN billadj.detector_precision.unsure IS 'verdict unsure';
+COMMENT ON COLUMN billadj.detector_precision.precision IS 'found over found and false alarms; NULL: none was judged';
+COMMENT ON COLUMN billadj.detector_precision.moved IS 'decades by which verdicts moved the threshold, -0.5 to 0.5; NULL: they did not';
 
 CREATE TABLE billadj.peer_group (
     meter        text             COLLATE "C" NOT NULL,
@@ -230,8 +276,10 @@ COMMENT ON COLUMN billadj.open_anomaly.charge_id IS 'charge of the row that open
 COMMENT ON COLUMN billadj.open_anomaly.notified_at IS 'when it was last notified; NULL: it was not';
 COMMENT ON COLUMN billadj.open_anomaly.held IS 'whether a charge is held because of it';
 
-GRANT SELECT ON billadj.detector, billadj.baseline, billadj.anomaly, billadj.verdict, billadj.peer_group, billadj.open_anomaly
+GRANT SELECT ON billadj.detector, billadj.baseline, billadj.anomaly, billadj.verdict, billadj.peer_group, billadj.open_anomaly, billadj.threshold_step,
+      billadj.detector_precision
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
 GRANT INSERT (rule, meter, account, parameters, action, threshold, min_money, budget, active, note),
       UPDATE (parameters, action, threshold, min_money, budget, active, note) ON billadj.detector TO billadj_admin;
 GRANT INSERT (account, anomaly_id, verdict, note) ON billadj.verdict TO billadj_operator, billadj_approver, billadj_admin;
+GRANT INSERT, UPDATE, DELETE ON billadj.peer_group TO billadj_operator, billadj_admin;

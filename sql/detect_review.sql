@@ -1,0 +1,115 @@
+-- What people do about anomalies: silence is told, an incident is explained and
+-- judged, baselines are learned anew, other settings are tried on history.
+\set SHOW_CONTEXT never
+SET datestyle = 'ISO';
+SET client_min_messages = warning;
+SET timezone = 'UTC';
+CREATE EXTENSION IF NOT EXISTS billadj;
+SELECT count(*) >= 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
+SELECT count(*) > 0 AS installed FROM billadj.install();
+CREATE SCHEMA look;
+SET search_path = look, public;
+INSERT INTO billadj.meter (meter, unit) VALUES ('calls', 'calls');
+SELECT count(*) > 0 AS imported FROM billadj.import_rate_card('{"code": "look", "currency": "USD", "prices": [
+    {"meter": "calls", "model": "per_unit", "unit_amount": "0.02"}]}', '[2020-01-01,)');
+CREATE TABLE u (id text PRIMARY KEY, account text NOT NULL, quantity numeric NOT NULL, at timestamptz NOT NULL);
+SELECT count(*) > 0 AS attached FROM billadj.attach('u', account => 'account', occurred_at => 'at', meter => 'calls', quantity => 'quantity');
+CREATE FUNCTION usual(n int, out double precision) LANGUAGE sql IMMUTABLE AS $$ SELECT 100 + (n * 7919) % 23 + 10 * (n % 24) $$;
+INSERT INTO u SELECT a || ' ' || g, a, usual(g), timestamptz '2024-01-01' + g * interval '1 hour'
+  FROM unnest(ARRAY['ann', 'bob', 'cyd', 'dee', 'eve', 'fay', 'gus', 'hal', 'ivy']) a, generate_series(0, 700) g;
+
+-- ---- rows learned anew leave the bytes that inserting them left ----
+CREATE TABLE kept AS SELECT account, meter, state FROM billadj.baseline;
+SELECT account, billadj.rebuild_baseline(account, 'calls') AS rows FROM unnest(ARRAY['bob', 'nobody']) account;
+SELECT count(*) FILTER (WHERE k.state = b.state) AS same, count(*) FROM kept k JOIN billadj.baseline b USING (account, meter);
+-- without prices: those of the table are learned from the rows to come
+SELECT count(*) AS streams, sum(rows) AS rows FROM billadj.warm_up('u');
+SELECT count(*) AS streams, count(DISTINCT state) AS states, count(problem) AS noted FROM billadj.baseline;
+SELECT account, billadj.rebuild_baseline(account, 'calls') AS rows FROM billadj.baseline ORDER BY 1;
+SELECT count(*) FILTER (WHERE k.state = b.state) AS same FROM kept k JOIN billadj.baseline b USING (account, meter);
+SELECT count(*) AS incidents FROM billadj.anomaly;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT * FROM billadj.warm_up('u');
+ROLLBACK;
+SELECT billadj.rebuild_baseline(NULL, 'calls');
+SELECT billadj.replace_baseline('bob', 'calls', '\x00');
+
+-- ---- silence ----
+SELECT count(*) AS early FROM billadj.detect_due('2024-01-30 05:00');
+SELECT account, rule, state, round(money_at_risk, 2) AS money, currency FROM billadj.detect_due('2024-01-30 12:00') WHERE account < 'c';
+SELECT count(*) AS again FROM billadj.detect_due('2024-01-30 12:00');
+SELECT count(*) AS later FROM billadj.detect_due('2024-01-30 20:00');
+SELECT count(*) AS gaps, count(*) FILTER (WHERE action = 'flag' AND charge_id IS NULL AND occurred_at BETWEEN '2024-01-30 05:30' AND '2024-01-30 07:00') AS due FROM billadj.open_anomaly WHERE rule = 'gap';
+-- its next row ends it, and it is the same incident
+INSERT INTO u SELECT 'ann ' || g, 'ann', usual(g), timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(713, 760) g;
+SELECT rule, state, row_count, round(observed) AS seconds, round(money_at_risk, 1) AS money FROM billadj.anomaly WHERE account = 'ann';
+SELECT count(*) AS nothing_new FROM billadj.detect_due('2024-02-01 17:30') WHERE account = 'ann';
+-- a damaged baseline does not stop the others
+UPDATE billadj.baseline SET state = '\xbad0' WHERE account = 'ivy';
+SELECT count(*) AS none FROM billadj.detect_due('2024-01-31 00:00');
+SELECT * FROM billadj.detect_due('infinity');
+SELECT meter, peer_group, accounts, round(level::numeric, 3) AS level, cardinality(day_shape) AS hours FROM billadj.peer_group;
+
+-- ---- an incident explained ----
+INSERT INTO u VALUES ('ann spike', 'ann', 90000, timestamptz '2024-01-01' + 761 * interval '1 hour'), ('bob spike', 'bob', 95000, timestamptz '2024-01-01' + 701 * interval '1 hour');
+SELECT a.account, a.rule, e ->> 'sentence' AS sentence FROM billadj.anomaly a, billadj.explain_anomaly(a.anomaly_id) e WHERE a.account IN ('ann', 'bob') ORDER BY 1, 2 DESC;
+SELECT a.account, e -> 'history' ->> 'bucket' AS bucket, char_length(e -> 'history' ->> 'sparkline') AS line, jsonb_array_length(e -> 'history' -> 'values') AS n,
+       e -> 'history' ->> 'svg' ~ '^<svg .*<rect .*<polyline .*</svg>$' AS svg, e -> 'money' ->> 'currency' AS currency,
+       e -> 'history' -> 'values' ->> 47 AS last, e -> 'similar' -> 0 ->> 'account' AS similar
+  FROM billadj.anomaly a, billadj.explain_anomaly(a.anomaly_id) e WHERE a.rule = 'spike' ORDER BY 1;
+SELECT x, billadj.short_number(x) FROM unnest(ARRAY[NULL, 0, 'NaN', 0.01234, 1, 12.345, 999.6, 1234.5, 3899, 99999, 999999, 4123456, 8.1e9, 1e20, -1500]::double precision[]) x;
+SELECT s, billadj.short_time(s) FROM unnest(ARRAY[NULL, 5, 90, 3600, 7200, 100000, 200000]::double precision[]) s;
+SELECT translate(billadj.sparkline(series), CASE WHEN getdatabaseencoding() = 'UTF8' THEN (SELECT string_agg(chr(n), '' ORDER BY n) FROM generate_series(9601, 9608) n) ELSE '_.-:=+*#' END, '12345678') AS heights
+  FROM (VALUES (ARRAY[0, 1, NULL, 4, 8]::double precision[]), (ARRAY[0, 0]), ('{}')) AS v(series);
+SELECT billadj.sparkline_svg(ARRAY[1, 2, 4], 1, 2);
+SELECT billadj.explain_anomaly(-1);
+-- every rule has a sentence of its own
+SELECT r.rule, billadj.anomaly_sentence(jsonb_build_object('rule', r.rule, 'meter', 'calls', 'account', 'ann', 'observed', 4100000, 'expected', 4100, 'ratio', 1000,
+           'lower_bound', 3900, 'upper_bound', 4300, 'longest', 60, 'row_count', 7, 'lag_hours', 3, 'since', '2024-05-03 14:00+00', 'occurred_at', '2024-05-03 14:00+00',
+           'unit_factor', CASE WHEN r.rule = 'unit' THEN 1000 END, 'money_at_risk', 812.4, 'currency', 'EUR',
+           'detail', '{"accounts": ["ann", "bob"]}'::jsonb), 'calls') AS sentence
+  FROM unnest(ARRAY['spike', 'drop', 'shift_up', 'shift_down', 'outage', 'unit', 'double', 'leak', 'pattern', 'zone', 'stuck', 'first_row', 'gap', 'price', 'duplicate',
+                    'near_duplicate', 'late', 'future', 'too_old', 'negative', 'invalid', 'reset', 'wrap']) WITH ORDINALITY AS r(rule, n) ORDER BY r.n;
+
+-- ---- a person's word ----
+SELECT anomaly_id AS ann FROM billadj.anomaly WHERE account = 'ann' AND rule = 'spike' \gset
+SELECT anomaly_id AS bob FROM billadj.anomaly WHERE account = 'bob' AND rule = 'spike' \gset
+SELECT billadj.record_verdict(:ann, 'unsure') IS NOT NULL AS recorded;
+SELECT state, trusted IS NOT NULL AS trusted FROM billadj.anomaly WHERE anomaly_id = :ann;
+SELECT billadj.record_verdict(:ann, 'error', 'their agent counted bytes') IS NOT NULL AS recorded;
+SELECT billadj.record_verdict(:bob, 'expected') IS NOT NULL AS recorded;
+SELECT account, state, trusted IS NULL AS forgotten, closed_at IS NOT NULL AS closed FROM billadj.anomaly WHERE rule = 'spike' ORDER BY 1;
+SELECT account, verdict, note IS NOT NULL AS noted FROM billadj.verdict ORDER BY verdict_id;
+SELECT t.body FROM billadj.verdict v JOIN billadj.private_text t ON t.text_id::text = v.note;
+SELECT v -> 'verdict' AS verdict, v -> 'note' AS note FROM jsonb_array_elements(billadj.explain_anomaly(:ann) -> 'verdicts') v;
+SELECT account, step FROM billadj.threshold_step ORDER BY verdict_id;
+SELECT rule, anomalies, judged, found, false_alarms, precision, moved FROM billadj.detector_precision ORDER BY rule;
+SELECT event, object = 'anomaly/' || :ann AS object, payload::jsonb - 'verdict_id' - 'text_id' AS payload FROM billadj.audit_entry WHERE event = 'verdict' AND account = 'ann' ORDER BY audit_id;
+SELECT count(*) AS faults FROM billadj.verify_audit() WHERE NOT ok;
+-- what was usual before holds again: the same fault is found again; what was expected is no news
+INSERT INTO u SELECT a || ' ' || g, a, usual(g), timestamptz '2024-01-01' + g * interval '1 hour' FROM unnest(ARRAY['ann', 'bob']) a, generate_series(762, 900) g;
+SELECT billadj.rebuild_baseline('ann', 'calls') AS without_the_error, (SELECT count(*) FROM u WHERE account = 'ann') AS rows;
+INSERT INTO u SELECT a || ' second', a, 90000, timestamptz '2024-01-01' + 901 * interval '1 hour' FROM unnest(ARRAY['ann']) a;
+SELECT account, rule, state FROM billadj.anomaly WHERE rule = 'spike' AND occurred_at > '2024-02-05' ORDER BY 1;
+-- a threshold moves by half a decade at most
+SELECT count(billadj.record_verdict(:ann, 'fraud')) AS recorded FROM generate_series(1, 14);
+SELECT rule, found, moved FROM billadj.detector_precision WHERE rule = 'spike';
+SELECT count(*) FILTER (WHERE step = 0) AS at_its_bound FROM billadj.threshold_step;
+SELECT billadj.record_verdict(:ann, 'maybe');
+SELECT billadj.record_verdict(-1, 'error');
+UPDATE billadj.verdict SET verdict = 'unsure';
+DELETE FROM billadj.threshold_step;
+-- rolled back: nothing is left
+BEGIN;
+SELECT billadj.record_verdict(anomaly_id, 'error') IS NOT NULL AS recorded FROM billadj.anomaly WHERE account = 'ann' AND state = 'open';
+ROLLBACK;
+SELECT state FROM billadj.anomaly WHERE account = 'ann' AND occurred_at > '2024-02-05' AND rule = 'spike';
+
+-- ---- other settings on history ----
+SELECT account, rule, outcome, verdict FROM billadj.replay_detector(accounts => '{ann}') ORDER BY occurred_at, rule;
+SELECT outcome, count(*) FROM billadj.replay_detector('{"threshold": 0.99}') GROUP BY 1 ORDER BY 1;
+SELECT outcome, count(*) FROM billadj.replay_detector('{"threshold": 0.6}', relation => 'u', accounts => '{ann}', during => '[2024-02-01,)') GROUP BY 1 ORDER BY 1;
+SELECT * FROM billadj.replay_detector('{"sigma": 1}');
+SELECT * FROM billadj.replay_detector(NULL);
+SET client_min_messages = error;
+DROP SCHEMA look CASCADE;

@@ -1,0 +1,279 @@
+/*
+ * detectfuncs.c
+ *	  Detection from SQL: silence, baselines learned from rows, peer groups,
+ *	  findings beside other accounts.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "baselines.h"
+#include "core/across.h"
+#include "core/baseline.h"
+#include "detectors.h"
+#include "errors.h"
+#include "incidents.h"
+#include "numericcodec.h"
+#include "streams.h"
+
+static KeyText
+key_arg(Datum datum)
+{
+	text	   *t = DatumGetTextPP(datum);
+
+	return bj_key_from_string(VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t));
+}
+
+static bool
+decode(bytea *state, BjBaseline *baseline)
+{
+	return bj_baseline_decode((const uint8_t *) VARDATA_ANY(state), VARSIZE_ANY_EXHDR(state),
+							  bj_baselines_crc, baseline) == BJ_OK;
+}
+
+/* ---- silence ---- */
+
+/* billadj.baseline_due(state bytea) → timestamptz; NULL: nobody knows */
+PG_FUNCTION_INFO_V1(billadj_baseline_due);
+Datum
+billadj_baseline_due(PG_FUNCTION_ARGS)
+{
+	BjStream	stream = {0};
+	int64		due_at;
+
+	if (!decode(PG_GETARG_BYTEA_PP(0), &stream.baseline))
+		PG_RETURN_NULL();
+	due_at = bj_stream_due_at(&stream);
+	if (due_at == PG_INT64_MAX)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(due_at - BJ_EPOCH_SHIFT);
+}
+
+/*
+ * billadj.tell_silence(account text, meter text, now timestamptz,
+ *						unit_amount numeric, currency text) → boolean
+ */
+PG_FUNCTION_INFO_V1(billadj_tell_silence);
+Datum
+billadj_tell_silence(PG_FUNCTION_ARGS)
+{
+	Decimal		unit;
+
+	bj_check(bj_numeric_read(PG_GETARG_DATUM(3), &unit));
+	PG_RETURN_BOOL(bj_streams_silence(key_arg(PG_GETARG_DATUM(0)), key_arg(PG_GETARG_DATUM(1)),
+									  PG_GETARG_TIMESTAMPTZ(2), unit,
+									  text_to_cstring(PG_GETARG_TEXT_PP(4))));
+}
+
+/* ---- baselines from rows ---- */
+
+typedef struct Learning
+{
+	BjDetect	detect;
+	BjStream	stream;
+} Learning;
+
+static Learning *
+learning_begin(MemoryContext context, Datum account, Datum meter)
+{
+	Learning   *l = MemoryContextAllocZero(context, sizeof(Learning));
+	DetectSettings settings;
+
+	if (bj_detectors_begin() != NULL)
+		l->detect = bj_detect_defaults();
+	else
+	{
+		bj_detectors_settings(key_arg(account), key_arg(meter), &settings);
+		l->detect = settings.detect;
+	}
+	l->detect.learn_only = true;
+	bj_stream_init(&l->stream);
+	return l;
+}
+
+/*
+ * billadj.learn_step(state internal, account text, meter text,
+ *					  occurred_at timestamptz, quantity numeric,
+ *					  unit_amount numeric) → internal
+ */
+PG_FUNCTION_INFO_V1(billadj_learn_step);
+Datum
+billadj_learn_step(PG_FUNCTION_ARGS)
+{
+	MemoryContext context;
+	Learning   *l;
+	BjRow		row = {0};
+	BjJudgement j;
+
+	if (!AggCheckCallContext(fcinfo, &context))
+		elog(ERROR, "billadj.learn_step called outside an aggregate");
+	if (PG_ARGISNULL(0) && (PG_ARGISNULL(1) || PG_ARGISNULL(2)))
+		PG_RETURN_NULL();
+	l = PG_ARGISNULL(0) ? learning_begin(context, PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)) :
+		(Learning *) PG_GETARG_POINTER(0);
+	if (!PG_ARGISNULL(3) && !PG_ARGISNULL(4))
+	{
+		row.at = PG_GETARG_TIMESTAMPTZ(3);
+		if (row.at < PG_INT64_MAX / 2)
+			row.at += BJ_EPOCH_SHIFT;
+		row.quantity = bj_numeric_double(PG_GETARG_DATUM(4));
+		row.has_price = !PG_ARGISNULL(5) && row.quantity != 0;
+		if (row.has_price)
+			row.unit_price = bj_numeric_double(PG_GETARG_DATUM(5));
+		bj_stream_observe(&l->stream, &l->detect, &row, &j);
+	}
+	PG_RETURN_POINTER(l);
+}
+
+/* billadj.learn_final(state internal) → bytea */
+PG_FUNCTION_INFO_V1(billadj_learn_final);
+Datum
+billadj_learn_final(PG_FUNCTION_ARGS)
+{
+	bytea	   *state;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	state = palloc(VARHDRSZ + BJ_BASELINE_SIZE);
+	SET_VARSIZE(state, VARHDRSZ + BJ_BASELINE_SIZE);
+	bj_baseline_encode(&((Learning *) PG_GETARG_POINTER(0))->stream.baseline, bj_baselines_crc,
+					   (uint8_t *) VARDATA(state));
+	PG_RETURN_BYTEA_P(state);
+}
+
+/* billadj.lock_baseline(account text, meter text) */
+PG_FUNCTION_INFO_V1(billadj_lock_baseline);
+Datum
+billadj_lock_baseline(PG_FUNCTION_ARGS)
+{
+	bj_streams_lock(key_arg(PG_GETARG_DATUM(0)), key_arg(PG_GETARG_DATUM(1)));
+	PG_RETURN_VOID();
+}
+
+/* billadj.replace_baseline(account text, meter text, state bytea) */
+PG_FUNCTION_INFO_V1(billadj_replace_baseline);
+Datum
+billadj_replace_baseline(PG_FUNCTION_ARGS)
+{
+	KeyText		account = key_arg(PG_GETARG_DATUM(0));
+	KeyText		meter = key_arg(PG_GETARG_DATUM(1));
+	BjBaseline	baseline;
+
+	if (!decode(PG_GETARG_BYTEA_PP(2), &baseline))
+		ereport(ERROR,
+				(errcode(ERRCODE_BJ_BAD_BASELINE),
+				 errmsg("the bytes are no baseline of meter \"%.*s\" of account \"%.*s\"",
+						meter.length, meter.data, account.length, account.data),
+				 errhint("SELECT billadj.rebuild_baseline(%s, %s);",
+						 quote_literal_cstr(pnstrdup(account.data, account.length)),
+						 quote_literal_cstr(pnstrdup(meter.data, meter.length)))));
+	bj_streams_replace(account, meter, &baseline);
+	PG_RETURN_VOID();
+}
+
+/* ---- peer groups ---- */
+
+/* billadj.peer_step(state internal, baseline bytea, mature boolean) → internal */
+PG_FUNCTION_INFO_V1(billadj_peer_step);
+Datum
+billadj_peer_step(PG_FUNCTION_ARGS)
+{
+	MemoryContext context;
+	BjPeer	   *peer;
+	BjBaseline	baseline;
+
+	if (!AggCheckCallContext(fcinfo, &context))
+		elog(ERROR, "billadj.peer_step called outside an aggregate");
+	peer = PG_ARGISNULL(0) ? MemoryContextAllocZero(context, sizeof(BjPeer)) :
+		(BjPeer *) PG_GETARG_POINTER(0);
+	if (!PG_ARGISNULL(1) && !PG_ARGISNULL(2) && decode(PG_GETARG_BYTEA_PP(1), &baseline) &&
+		(bj_baseline_is_mature(&baseline) || !PG_GETARG_BOOL(2)))
+		bj_peer_add(peer, &baseline);
+	PG_RETURN_POINTER(peer);
+}
+
+/*
+ * billadj.peer_final(state internal) → double precision[]: accounts, level,
+ * spread, largest, zero share, the day by the hour; NULL: no account is old
+ * enough.
+ */
+PG_FUNCTION_INFO_V1(billadj_peer_final);
+Datum
+billadj_peer_final(PG_FUNCTION_ARGS)
+{
+	BjPeer		peer;
+	Datum		values[5 + 24];
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	peer = *(BjPeer *) PG_GETARG_POINTER(0);
+	if (peer.accounts == 0)
+		PG_RETURN_NULL();
+	bj_peer_finish(&peer);
+	values[0] = Float8GetDatum(peer.accounts);
+	values[1] = Float8GetDatum(peer.level);
+	values[2] = Float8GetDatum(peer.spread);
+	values[3] = Float8GetDatum(peer.largest);
+	values[4] = Float8GetDatum(peer.zero_share);
+	for (int hour = 0; hour < 24; hour++)
+		values[5 + hour] = Float8GetDatum(peer.day_shape[hour]);
+	PG_RETURN_ARRAYTYPE_P(construct_array(values, lengthof(values), FLOAT8OID, sizeof(float8),
+										  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* ---- beside other accounts ---- */
+
+static double
+real_arg(FunctionCallInfo fcinfo, int i)
+{
+	return PG_ARGISNULL(i) ? 0 : PG_GETARG_FLOAT8(i);
+}
+
+/*
+ * billadj.note_finding(account text, meter text, rule text, since timestamptz,
+ *						last_at timestamptz, decades double precision,
+ *						observed double precision, expected double precision,
+ *						excess numeric, currency text, row_count bigint,
+ *						detail jsonb) → bigint
+ */
+PG_FUNCTION_INFO_V1(billadj_note_finding);
+Datum
+billadj_note_finding(PG_FUNCTION_ARGS)
+{
+	AccountFinding f = {0};
+
+	for (int i = 0; i < 5; i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("account, meter, rule, since and last_at of a finding must not be NULL")));
+	f.account = key_arg(PG_GETARG_DATUM(0));
+	f.meter = key_arg(PG_GETARG_DATUM(1));
+	f.rule = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	f.since = PG_GETARG_TIMESTAMPTZ(3);
+	f.last_at = PG_GETARG_TIMESTAMPTZ(4);
+	f.score = bj_score_of_decades(real_arg(fcinfo, 5));
+	f.observed = real_arg(fcinfo, 6);
+	f.expected = real_arg(fcinfo, 7);
+	f.excess = BJ_DECIMAL_ZERO;
+	if (!PG_ARGISNULL(8))
+		bj_check(bj_numeric_read(PG_GETARG_DATUM(8), &f.excess));
+	if (!PG_ARGISNULL(9))
+		strlcpy(f.currency, text_to_cstring(PG_GETARG_TEXT_PP(9)), sizeof(f.currency));
+	f.rows = PG_ARGISNULL(10) ? 1 : PG_GETARG_INT64(10);
+	f.detail = PG_ARGISNULL(11) ? NULL : PG_GETARG_JSONB_P(11);
+	PG_RETURN_INT64(bj_streams_note(&f));
+}
+
+/* billadj.crowding_decades(just_under bigint, before bigint) */
+PG_FUNCTION_INFO_V1(billadj_crowding_decades);
+Datum
+billadj_crowding_decades(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(bj_across_crowding(PG_GETARG_INT64(0), PG_GETARG_INT64(1)));
+}

@@ -1,0 +1,612 @@
+
+-- ---- verdict: silence, explanations, a person's word, learning anew ----
+
+CREATE FUNCTION billadj.verdict_trigger() RETURNS trigger
+AS 'MODULE_PATHNAME', 'billadj_verdict_trigger' LANGUAGE C;
+COMMENT ON FUNCTION billadj.verdict_trigger() IS 'trigger: a verdict closes its incident, moves the threshold a step and is recorded in the audit log';
+REVOKE ALL ON FUNCTION billadj.verdict_trigger() FROM PUBLIC;
+
+-- ---- silence ----
+
+CREATE FUNCTION billadj.baseline_due(state bytea) RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'billadj_baseline_due' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION billadj.baseline_due(bytea) IS 'when a stream is due to be looked at without a row: its next row is late, or its bucket has ended; NULL: nobody knows';
+REVOKE ALL ON FUNCTION billadj.baseline_due(bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.baseline_due(bytea) TO billadj_admin, billadj_operator, billadj_auditor, billadj_reader;
+
+CREATE FUNCTION billadj.tell_silence(account text, meter text, now timestamptz, unit_amount numeric, currency text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'billadj_tell_silence' LANGUAGE C STRICT;
+COMMENT ON FUNCTION billadj.tell_silence(text, text, timestamptz, numeric, text) IS 'opens the incident of one stream that is silent; detect_due() calls it';
+REVOKE ALL ON FUNCTION billadj.tell_silence(text, text, timestamptz, numeric, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.tell_silence(text, text, timestamptz, numeric, text) TO billadj_operator;
+
+CREATE FUNCTION billadj.peer_step(state internal, baseline bytea, mature boolean) RETURNS internal
+AS 'MODULE_PATHNAME', 'billadj_peer_step' LANGUAGE C IMMUTABLE;
+COMMENT ON FUNCTION billadj.peer_step(internal, bytea, boolean) IS 'part of billadj.peer_profile(): adds an account';
+REVOKE ALL ON FUNCTION billadj.peer_step(internal, bytea, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.peer_step(internal, bytea, boolean) TO billadj_admin, billadj_operator;
+
+CREATE FUNCTION billadj.peer_final(state internal) RETURNS double precision[]
+AS 'MODULE_PATHNAME', 'billadj_peer_final' LANGUAGE C IMMUTABLE;
+COMMENT ON FUNCTION billadj.peer_final(internal) IS 'part of billadj.peer_profile(): the profile';
+REVOKE ALL ON FUNCTION billadj.peer_final(internal) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.peer_final(internal) TO billadj_admin, billadj_operator;
+
+CREATE AGGREGATE billadj.peer_profile(baseline bytea, mature boolean) (
+    SFUNC = billadj.peer_step, STYPE = internal, SSPACE = 320, FINALFUNC = billadj.peer_final);
+COMMENT ON AGGREGATE billadj.peer_profile(bytea, boolean)
+    IS 'what comparable accounts do: accounts, level, spread, largest, share of zeros, the day by the hour; mature: of accounts with four weeks of history only';
+REVOKE ALL ON FUNCTION billadj.peer_profile(bytea, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.peer_profile(bytea, boolean) TO billadj_admin, billadj_operator;
+
+-- Eight accounts with four weeks of history, or else eight of any age: where
+-- all are young, they are still more than a first row alone.
+CREATE FUNCTION billadj.refresh_peer_groups() RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    written integer;
+BEGIN
+    WITH member AS (
+        SELECT b.meter, coalesce(a.peer_group, '') AS peer_group, b.state
+          FROM billadj.baseline b
+          LEFT JOIN billadj.account a ON a.account = b.account
+    ), summed AS (
+        SELECT m.meter, m.peer_group, billadj.peer_profile(m.state, true) AS old, billadj.peer_profile(m.state, false) AS every
+          FROM (SELECT m.* FROM member m UNION ALL SELECT m.meter, '', m.state FROM member m WHERE m.peer_group <> '') m
+         GROUP BY m.meter, m.peer_group
+    ), profile AS (
+        SELECT s.meter, s.peer_group, CASE WHEN s.old[1] >= 8 THEN s.old ELSE s.every END AS p FROM summed s
+    )
+    INSERT INTO billadj.peer_group AS g (meter, peer_group, accounts, level, spread, largest, zero_share, day_shape)
+    SELECT p.meter, p.peer_group, p.p[1]::integer, p.p[2], p.p[3], p.p[4], p.p[5], p.p[6:29]
+      FROM profile p
+     WHERE p.p[1] >= 8
+        ON CONFLICT ON CONSTRAINT peer_group_pkey DO UPDATE
+       SET accounts = excluded.accounts, level = excluded.level, spread = excluded.spread, largest = excluded.largest,
+           zero_share = excluded.zero_share, day_shape = excluded.day_shape, refreshed_at = clock_timestamp()
+     WHERE (g.accounts, g.level, g.spread, g.largest, g.zero_share, g.day_shape)
+           IS DISTINCT FROM (excluded.accounts, excluded.level, excluded.spread, excluded.largest, excluded.zero_share, excluded.day_shape);
+    GET DIAGNOSTICS written = ROW_COUNT;
+    RETURN written;
+END
+$function$;
+COMMENT ON FUNCTION billadj.refresh_peer_groups() IS 'computes anew what comparable accounts do, and returns how many groups changed; detect_due() calls it';
+REVOKE ALL ON FUNCTION billadj.refresh_peer_groups() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.refresh_peer_groups() TO billadj_operator;
+
+-- In the order of the streams, as the commit of usage locks them.
+CREATE FUNCTION billadj.detect_due(now timestamptz DEFAULT now())
+RETURNS TABLE (account text, meter text, anomaly_id bigint, rule text, state text, money_at_risk numeric, currency text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+DECLARE
+    stream   record;
+    cost     record;
+    started  timestamptz;
+BEGIN
+    PERFORM billadj.require_installed();
+    IF detect_due.now IS NULL OR NOT isfinite(detect_due.now) THEN
+        RAISE EXCEPTION 'now of detect_due is no time' USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT * FROM billadj.detect_due();';
+    END IF;
+    PERFORM billadj.refresh_peer_groups();
+    started := clock_timestamp();
+    FOR stream IN
+        SELECT b.account, b.meter
+          FROM billadj.baseline b
+         WHERE billadj.baseline_due(b.state) <= detect_due.now
+            OR EXISTS (SELECT FROM billadj.anomaly a
+                        WHERE a.account = b.account AND a.meter = b.meter AND a.closed_at IS NULL AND a.charge_id IS NULL
+                          AND a.family IN ('level', 'cadence'))
+         ORDER BY b.account COLLATE "C", b.meter COLLATE "C"
+    LOOP
+        -- what a unit has cost of late
+        SELECT c.amount / nullif(c.quantity, 0) AS unit_amount, c.currency INTO cost
+          FROM billadj.charge c
+         WHERE c.account = stream.account AND c.meter = stream.meter AND c.quantity > 0
+           AND c.period_start > detect_due.now - interval '70 days'
+         ORDER BY c.occurred_at DESC NULLS LAST, c.charge_id DESC
+         LIMIT 1;
+        IF billadj.tell_silence(stream.account, stream.meter, detect_due.now, coalesce(round(cost.unit_amount, 12), 0), coalesce(cost.currency, '')) THEN
+            RETURN QUERY
+            SELECT a.account, a.meter, a.anomaly_id, a.rule, a.state, a.money_at_risk, a.currency
+              FROM billadj.anomaly a
+             WHERE a.account = stream.account AND a.meter = stream.meter AND a.charge_id IS NULL AND a.family IN ('level', 'cadence')
+               AND (a.created_at >= started OR a.closed_at >= started)
+             ORDER BY a.anomaly_id;
+        END IF;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION billadj.detect_due(timestamptz) IS
+    'tells of silence: opens incidents of streams whose row is overdue or whose bucket has ended, refreshes peer groups; run it every few minutes; running it twice opens nothing twice';
+REVOKE ALL ON FUNCTION billadj.detect_due(timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.detect_due(timestamptz) TO billadj_operator;
+
+-- ---- baselines from rows ----
+
+CREATE FUNCTION billadj.learn_step(state internal, account text, meter text, occurred_at timestamptz, quantity numeric, unit_amount numeric) RETURNS internal
+AS 'MODULE_PATHNAME', 'billadj_learn_step' LANGUAGE C STABLE;
+COMMENT ON FUNCTION billadj.learn_step(internal, text, text, timestamptz, numeric, numeric) IS 'part of billadj.learned_baseline(): learns a row';
+REVOKE ALL ON FUNCTION billadj.learn_step(internal, text, text, timestamptz, numeric, numeric) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.learn_step(internal, text, text, timestamptz, numeric, numeric) TO billadj_admin, billadj_operator;
+
+CREATE FUNCTION billadj.learn_final(state internal) RETURNS bytea
+AS 'MODULE_PATHNAME', 'billadj_learn_final' LANGUAGE C IMMUTABLE;
+COMMENT ON FUNCTION billadj.learn_final(internal) IS 'part of billadj.learned_baseline(): the state';
+REVOKE ALL ON FUNCTION billadj.learn_final(internal) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.learn_final(internal) TO billadj_admin, billadj_operator;
+
+CREATE AGGREGATE billadj.learned_baseline(account text, meter text, occurred_at timestamptz, quantity numeric, unit_amount numeric) (
+    SFUNC = billadj.learn_step, STYPE = internal, SSPACE = 4096, FINALFUNC = billadj.learn_final);
+COMMENT ON AGGREGATE billadj.learned_baseline(text, text, timestamptz, numeric, numeric)
+    IS 'baseline of a stream from its rows ORDER BY occurred_at, event key, by the parameters of its detectors; opens no incident';
+REVOKE ALL ON FUNCTION billadj.learned_baseline(text, text, timestamptz, numeric, numeric) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.learned_baseline(text, text, timestamptz, numeric, numeric) TO billadj_admin, billadj_operator;
+
+CREATE FUNCTION billadj.lock_baseline(account text, meter text) RETURNS void
+AS 'MODULE_PATHNAME', 'billadj_lock_baseline' LANGUAGE C STRICT;
+COMMENT ON FUNCTION billadj.lock_baseline(text, text) IS 'locks a stream until the end of the transaction; part of warm_up() and rebuild_baseline()';
+REVOKE ALL ON FUNCTION billadj.lock_baseline(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.lock_baseline(text, text) TO billadj_admin, billadj_operator;
+
+CREATE FUNCTION billadj.replace_baseline(account text, meter text, state bytea) RETURNS void
+AS 'MODULE_PATHNAME', 'billadj_replace_baseline' LANGUAGE C STRICT;
+COMMENT ON FUNCTION billadj.replace_baseline(text, text, bytea) IS 'writes what is usual for a stream; part of warm_up() and rebuild_baseline()';
+REVOKE ALL ON FUNCTION billadj.replace_baseline(text, text, bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.replace_baseline(text, text, bytea) TO billadj_admin, billadj_operator;
+
+-- Streams are locked first and read by a later command: whoever commits rows
+-- meanwhile has them learned after what is written here, and nobody's rows are
+-- learned twice or not at all.
+CREATE FUNCTION billadj.require_fresh_snapshot(name text) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION '% wants isolation level read committed', name
+            USING ERRCODE = 'invalid_transaction_state', HINT = 'Run it in a transaction of its own: BEGIN ISOLATION LEVEL READ COMMITTED;';
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION billadj.require_fresh_snapshot(text) IS 'error unless each command sees what was committed before it; part of warm_up() and rebuild_baseline()';
+REVOKE ALL ON FUNCTION billadj.require_fresh_snapshot(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.require_fresh_snapshot(text) TO billadj_admin, billadj_operator;
+
+CREATE FUNCTION billadj.usage_source(relation regclass) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+SELECT string_agg(format('SELECT %s AS account, %s AS meter, %s AS at, %s AS quantity, %s AS key FROM %s h', m.account,
+                         CASE WHEN e.m -> 'meter' ? 'column' THEN format('h.%I::text', e.m #>> '{meter,column}')
+                              ELSE quote_literal(e.m #>> '{meter,constant}') END,
+                         m.occurred_at,
+                         CASE WHEN e.m -> 'quantity' ? 'column' THEN format('h.%I::numeric', e.m #>> '{quantity,column}')
+                              ELSE quote_literal(e.m #>> '{quantity,constant}') || '::numeric' END,
+                         m.event_key, relation), ' UNION ALL ')
+  FROM billadj.attachment a
+ CROSS JOIN billadj.mapped_sql(a.mapping) m
+ CROSS JOIN jsonb_array_elements(a.mapping -> 'measures') AS e(m)
+ WHERE a.attachment_id = billadj.attachment_of(relation)
+$function$;
+COMMENT ON FUNCTION billadj.usage_source(regclass) IS 'a query of account, meter, at, quantity and key of all usage in an attached table; part of warm_up() and replay_detector()';
+REVOKE ALL ON FUNCTION billadj.usage_source(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.usage_source(regclass) TO billadj_admin, billadj_operator, billadj_auditor;
+
+CREATE FUNCTION billadj.warm_up(relation regclass)
+RETURNS TABLE (account text, meter text, rows bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+DECLARE
+    source text;
+    stream record;
+BEGIN
+    PERFORM billadj.require_fresh_snapshot('warm_up');
+    source := billadj.usage_source(warm_up.relation);
+    FOR stream IN EXECUTE format('SELECT DISTINCT s.account COLLATE "C" AS account, s.meter COLLATE "C" AS meter FROM (%s) s '
+                                 'WHERE s.account IS NOT NULL AND s.meter IS NOT NULL ORDER BY 1, 2', source) LOOP
+        PERFORM billadj.lock_baseline(stream.account, stream.meter);
+    END LOOP;
+    FOR stream IN EXECUTE format(
+        'SELECT s.account, s.meter, count(*) AS rows, billadj.learned_baseline(s.account, s.meter, s.at, s.quantity, NULL ORDER BY s.at, s.key COLLATE "C") AS state '
+        'FROM (%s) s JOIN billadj.baseline b ON b.account = s.account AND b.meter = s.meter '
+        'WHERE s.at IS NOT NULL AND s.quantity IS NOT NULL GROUP BY s.account, s.meter ORDER BY s.account COLLATE "C", s.meter COLLATE "C"', source) LOOP
+        account := stream.account;
+        meter := stream.meter;
+        rows := stream.rows;
+        PERFORM billadj.replace_baseline(account, meter, stream.state);
+        RETURN NEXT;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION billadj.warm_up(regclass) IS
+    'learns what is usual from all rows of an attached table, as if they came one by one, without opening incidents; replaces what was learned before; usage of these streams waits at its commit meanwhile';
+REVOKE ALL ON FUNCTION billadj.warm_up(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.warm_up(regclass) TO billadj_admin, billadj_operator;
+
+-- Without what a person called an error or a fraud: that is not usual.
+CREATE FUNCTION billadj.rebuild_baseline(account text, meter text) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+DECLARE
+    state bytea;
+    rows  bigint;
+BEGIN
+    IF rebuild_baseline.account IS NULL OR rebuild_baseline.meter IS NULL THEN
+        RAISE EXCEPTION 'account and meter of rebuild_baseline must not be NULL'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Look for them with SELECT account, meter FROM billadj.baseline.';
+    END IF;
+    PERFORM billadj.require_fresh_snapshot('rebuild_baseline');
+    -- a lock would leave a row for what does not exist
+    IF NOT EXISTS (SELECT FROM billadj.baseline b WHERE b.account = rebuild_baseline.account AND b.meter = rebuild_baseline.meter)
+       AND NOT EXISTS (SELECT FROM billadj.charge c WHERE c.account = rebuild_baseline.account AND c.meter = rebuild_baseline.meter) THEN
+        RETURN 0;
+    END IF;
+    PERFORM billadj.lock_baseline(rebuild_baseline.account, rebuild_baseline.meter);
+    SELECT count(*),
+           billadj.learned_baseline(c.account, c.meter, c.occurred_at, c.quantity, CASE WHEN p.linear THEN c.amount / nullif(c.quantity, 0) END
+                                    ORDER BY c.occurred_at, c.event_key COLLATE "C")
+      INTO rows, state
+      FROM billadj.charge c
+      LEFT JOIN billadj.price p ON p.price_id = c.price_id
+     WHERE c.account = rebuild_baseline.account AND c.meter = rebuild_baseline.meter AND c.cause IN ('usage', 'backfill') AND c.row_count > 0
+       AND NOT EXISTS (SELECT FROM billadj.anomaly a
+                         JOIN billadj.verdict v ON v.account = a.account AND v.anomaly_id = a.anomaly_id
+                        WHERE a.account = c.account AND a.meter = c.meter AND v.verdict IN ('error', 'fraud')
+                          AND c.occurred_at BETWEEN least(a.occurred_at, a.since) AND a.last_at);
+    IF rows > 0 THEN
+        PERFORM billadj.replace_baseline(rebuild_baseline.account, rebuild_baseline.meter, state);
+    END IF;
+    RETURN rows;
+END
+$function$;
+COMMENT ON FUNCTION billadj.rebuild_baseline(text, text) IS
+    'learns anew what is usual for a stream from its charges, except what a verdict called an error or a fraud, and returns how many; 0: it stays as it is';
+REVOKE ALL ON FUNCTION billadj.rebuild_baseline(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.rebuild_baseline(text, text) TO billadj_admin, billadj_operator;
+
+-- ---- a person's word ----
+
+CREATE FUNCTION billadj.account_of_anomaly(anomaly_id bigint) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    found text;
+BEGIN
+    SELECT a.account INTO found FROM billadj.anomaly a WHERE a.anomaly_id = account_of_anomaly.anomaly_id;
+    IF found IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'UB205', MESSAGE = format('anomaly %s does not exist', coalesce(account_of_anomaly.anomaly_id::text, 'NULL')),
+            HINT = 'Look for it with SELECT anomaly_id, account, rule FROM billadj.anomaly.';
+    END IF;
+    RETURN found;
+END
+$function$;
+COMMENT ON FUNCTION billadj.account_of_anomaly(bigint) IS 'whose an anomaly is, or error UB205';
+REVOKE ALL ON FUNCTION billadj.account_of_anomaly(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.account_of_anomaly(bigint)
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+
+CREATE FUNCTION billadj.record_verdict(anomaly_id bigint, verdict text, note text DEFAULT NULL) RETURNS bigint
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+INSERT INTO billadj.verdict (account, anomaly_id, verdict, note)
+VALUES (billadj.account_of_anomaly($1), $1, $2, $3)
+RETURNING verdict_id
+$function$;
+COMMENT ON FUNCTION billadj.record_verdict(bigint, text, text) IS
+    'what a person says of an anomaly: expected, error, fraud or unsure, and why; returns its number; error and fraud: what was usual before holds again; the threshold moves a step';
+REVOKE ALL ON FUNCTION billadj.record_verdict(bigint, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.record_verdict(bigint, text, text) TO billadj_operator, billadj_approver, billadj_admin;
+
+-- ---- explanations ----
+
+-- Three digits are what a person compares; no exponent below a quadrillion.
+CREATE FUNCTION billadj.short_number(value double precision) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+SELECT CASE WHEN v.value IS NULL OR v.value IN ('NaN', 'Infinity', '-Infinity') THEN coalesce(v.value::text, '?')
+            WHEN abs(v.value) >= 1e15 OR abs(v.value) < 1e-6 AND v.value <> 0 THEN trim(to_char(v.value, '9.99EEEE'))
+            WHEN abs(r.n) >= 1e9 THEN trim_scale(r.n / 1e9)::text || ' G'
+            WHEN abs(r.n) >= 1e6 THEN trim_scale(r.n / 1e6)::text || ' M'
+            WHEN abs(r.n) >= 1000 THEN to_char(r.n, 'FM999,999')
+            ELSE trim_scale(r.n)::text END
+  FROM (VALUES (value)) AS v(value)
+ CROSS JOIN LATERAL (SELECT CASE WHEN abs(v.value) BETWEEN 1e-6 AND 1e15
+                                 THEN round(v.value::numeric, 2 - floor(log(abs(v.value)::numeric))::integer) ELSE 0 END AS n) r
+$function$;
+COMMENT ON FUNCTION billadj.short_number(double precision) IS 'a number in three digits for people: 4.1 M, 3,900, 0.0123';
+
+-- Eight steps from nothing to the largest; in a database that is not UTF-8,
+-- eight characters of ASCII.
+CREATE FUNCTION billadj.sparkline(series double precision[]) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+SELECT string_agg(CASE WHEN v.x IS NULL THEN ' '
+                       WHEN getdatabaseencoding() = 'UTF8' THEN chr(9601 + s.step) ELSE substr('_.-:=+*#', s.step + 1, 1) END, '' ORDER BY v.n)
+  FROM unnest(series) WITH ORDINALITY AS v(x, n)
+ CROSS JOIN (SELECT max(x) AS most FROM unnest(series) x) m
+ CROSS JOIN LATERAL (SELECT CASE WHEN m.most > 0 THEN greatest(0, least(7, floor(8 * v.x / m.most)))::integer ELSE 0 END AS step) s
+$function$;
+COMMENT ON FUNCTION billadj.sparkline(double precision[]) IS 'a series as a line of eight heights';
+
+CREATE FUNCTION billadj.sparkline_svg(series double precision[], lower double precision DEFAULT NULL, upper double precision DEFAULT NULL) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+SELECT format('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 240 48" width="240" height="48" role="img"><title>%s values, the last %s</title>%s'
+              '<polyline fill="none" stroke="#1f5fa8" stroke-width="1.5" points="%s"/></svg>',
+              m.n, billadj.short_number(series[m.n]),
+              CASE WHEN upper IS NOT NULL THEN format('<rect x="0" width="240" y="%s" height="%s" fill="#d8e6c8"/>',
+                  round((46 - 44 * least(1, greatest(0, upper / m.most)))::numeric, 1),
+                  round((44 * (least(1, greatest(0, upper / m.most)) - least(1, greatest(0, coalesce(lower, 0) / m.most))))::numeric, 1)) ELSE '' END,
+              (SELECT string_agg(format('%s,%s', round((240.0 * (v.n - 1) / greatest(m.n - 1, 1))::numeric, 1),
+                                        round((46 - 44 * greatest(0, coalesce(v.x, 0)) / m.most)::numeric, 1)), ' ' ORDER BY v.n)
+                 FROM unnest(series) WITH ORDINALITY AS v(x, n)))
+  FROM (SELECT count(*)::integer AS n, coalesce(nullif(greatest(max(x), upper, 0), 0), 1) AS most FROM unnest(series) x) m
+$function$;
+COMMENT ON FUNCTION billadj.sparkline_svg(double precision[], double precision, double precision) IS 'a series as an SVG picture of 240 by 48; the usual range is a band behind it';
+
+-- One clause that is true by itself, and what is usual beside it.
+CREATE FUNCTION billadj.anomaly_sentence(anomaly jsonb, unit text) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+AS $function$
+DECLARE
+    rule     text := anomaly ->> 'rule';
+    subject  text := format('%s of %s', anomaly ->> 'meter', anomaly ->> 'account');
+    observed double precision := (anomaly ->> 'observed')::double precision;
+    expected double precision := (anomaly ->> 'expected')::double precision;
+    ratio    double precision := (anomaly ->> 'ratio')::double precision;
+    factor   double precision := (anomaly ->> 'unit_factor')::double precision;
+    longest  double precision := (anomaly ->> 'longest')::double precision;
+    rows     bigint := (anomaly ->> 'row_count')::bigint;
+    unit     text := CASE WHEN unit <> '' THEN ' ' || unit ELSE '' END;
+    began    timestamptz := (anomaly ->> 'since')::timestamptz;
+    at       text := to_char((anomaly ->> 'occurred_at')::timestamptz, 'FMDD Mon YYYY HH24:MI "UTC"');
+    since    text := to_char(began, 'FMDD Mon YYYY HH24:MI "UTC"');
+    value    text := billadj.short_number(observed) || unit;
+    usual    text := format('%s to %s is usual (99 %% of its values)', billadj.short_number((anomaly ->> 'lower_bound')::double precision),
+                            billadj.short_number((anomaly ->> 'upper_bound')::double precision) || unit);
+    detail   jsonb := coalesce(anomaly -> 'detail', '{}');
+    others   text;
+    said     text;
+BEGIN
+    -- a bucket is named by its beginning, a row by its own time
+    IF began <= (anomaly ->> 'occurred_at')::timestamptz AND began > (anomaly ->> 'occurred_at')::timestamptz - interval '49 hours' THEN
+        at := since;
+    END IF;
+    SELECT string_agg(m, ', ' ORDER BY m COLLATE "C") INTO others
+      FROM jsonb_array_elements_text(coalesce(detail -> 'accounts', '[]')) m WHERE m <> anomaly ->> 'account';
+    said := CASE rule
+        WHEN 'spike' THEN format('%s rose to %s on %s, where %s', subject, value, at, usual)
+        WHEN 'drop' THEN format('%s fell to %s on %s, where %s', subject, value, at, usual)
+        WHEN 'outage' THEN format('%s fell to %s on %s, where %s', subject, value, at, usual)
+        WHEN 'shift_up' THEN format('%s has been above its usual level since %s: %s, where %s', subject, at, value, usual)
+        WHEN 'shift_down' THEN format('%s has been below its usual level since %s: %s, where %s', subject, at, value, usual)
+        WHEN 'leak' THEN format('%s has grown day by day without an end: %s on %s, where %s', subject, value, at, usual)
+        WHEN 'unit' THEN format('%s came to %s on %s, where %s', subject, value, at, usual)
+        WHEN 'double' THEN format('%s came to %s on %s, where %s', subject, value, at, usual)
+        WHEN 'pattern' THEN format('%s no longer follows its usual day: %s on %s, where %s', subject, value, at, usual)
+        WHEN 'zone' THEN format('%s follows its usual day %s hours %s, seen on %s', subject, abs((anomaly ->> 'lag_hours')::integer),
+                                CASE WHEN (anomaly ->> 'lag_hours')::integer < 0 THEN 'early' ELSE 'late' END, at)
+        WHEN 'stuck' THEN format('%s has reported exactly %s again and again until %s; the longest such run before had %s rows', subject, value, at,
+                                 billadj.short_number(coalesce(longest, 0)))
+        WHEN 'first_row' THEN format('the first rows of %s have %s on %s; comparable accounts have up to %s', subject, value, at,
+                                     billadj.short_number((anomaly ->> 'upper_bound')::double precision) || unit)
+        WHEN 'gap' THEN format('%s had no rows from %s on for %s; one is due every %s', subject, since, billadj.short_time(observed), billadj.short_time(longest))
+        WHEN 'price' THEN format('%s is charged at %s a unit since %s, where %s a unit was usual', subject, billadj.short_number(observed), at, billadj.short_number(expected))
+        WHEN 'duplicate' THEN format('%s row%s of %s on %s repeat%s time and quantity of rows received before', rows, CASE WHEN rows = 1 THEN '' ELSE 's' END, subject, at,
+                                     CASE WHEN rows = 1 THEN 's' ELSE '' END)
+        WHEN 'near_duplicate' THEN format('%s rows of %s until %s repeat the quantities of rows received before', rows, subject, at)
+        WHEN 'late' THEN format('%s row%s of %s came late: %s happened on %s', rows, CASE WHEN rows = 1 THEN '' ELSE 's' END, subject,
+                                CASE WHEN rows = 1 THEN 'it' ELSE 'the first' END, to_char((anomaly ->> 'occurred_at')::timestamptz, 'FMDD Mon YYYY HH24:MI "UTC"'))
+        WHEN 'future' THEN format('usage of %s is dated %s, which was beyond what its detector allows when it came', subject, at)
+        WHEN 'too_old' THEN format('usage of %s is dated %s, which is older than its detector allows', subject, at)
+        WHEN 'negative' THEN format('%s had %s on %s; its rows are hardly ever negative', subject, value, at)
+        WHEN 'invalid' THEN format('%s had a quantity on %s that is no finite number', subject, at)
+        WHEN 'reset' THEN format('the reading of %s fell to %s on %s', subject, value, at)
+        WHEN 'wrap' THEN format('the counter of %s passed its largest value on %s', subject, at)
+        WHEN 'same_rows' THEN format('%s has %s rows from %s on with the same times and quantities as %s', subject, rows, since, others)
+        WHEN 'same_pattern' THEN format('%s goes up and down together with %s, seen on %s', subject, others, at)
+        WHEN 'under_limit' THEN format('%s of %s requests for %s lie just under the limit of %s, and %s in the range of the same width below', detail ->> 'just_under',
+                                       detail ->> 'kind', anomaly ->> 'account', detail ->> 'limit', detail ->> 'before')
+        WHEN 'credits' THEN format('%s asked for %s of credits for %s from %s on, and others asked for %s on average', detail ->> 'requester', value, anomaly ->> 'account', since,
+                                   billadj.short_number(expected))
+        WHEN 'amount' THEN format('%s was charged %s in the period from %s on, where %s', anomaly ->> 'account', value, since, usual)
+        WHEN 'credit_share' THEN format('%s was given credits of %s of its charges in the period from %s on', anomaly ->> 'account',
+                                        billadj.short_number(observed * 100) || ' %', since)
+        WHEN 'unit_price' THEN format('%s was charged %s a unit in the period from %s on, where its contract comes to %s', subject, billadj.short_number(observed), since,
+                                      billadj.short_number(expected))
+        ELSE format('%s: %s on %s', subject, rule, at) END;
+    IF factor > 0 THEN
+        said := said || format(': %s times too %s, as if counted in another unit', billadj.short_number(factor), CASE WHEN ratio < 1 THEN 'little' ELSE 'much' END);
+    ELSIF rule = 'double' THEN
+        said := said || ': as if counted twice';
+    ELSIF rule IN ('spike', 'shift_up') AND ratio >= 2 THEN
+        said := said || format(': %s times what was expected', billadj.short_number(ratio));
+    ELSIF rule IN ('spike', 'shift_up', 'drop', 'shift_down', 'leak') AND ratio >= 0 THEN
+        said := said || format(': %s %% %s than expected', billadj.short_number(abs(ratio - 1) * 100), CASE WHEN ratio < 1 THEN 'less' ELSE 'more' END);
+    END IF;
+    said := said || '.';
+    IF (anomaly ->> 'money_at_risk')::numeric > 0 AND anomaly ->> 'currency' IS NOT NULL THEN
+        said := said || format(' At risk %s %s.', billadj.round_money((anomaly ->> 'money_at_risk')::numeric, anomaly ->> 'currency'), anomaly ->> 'currency');
+    END IF;
+    RETURN said;
+END
+$function$;
+COMMENT ON FUNCTION billadj.anomaly_sentence(jsonb, text) IS 'one sentence on a row of billadj.anomaly; part of explain_anomaly()';
+REVOKE ALL ON FUNCTION billadj.anomaly_sentence(jsonb, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.anomaly_sentence(jsonb, text)
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+
+CREATE FUNCTION billadj.short_time(seconds double precision) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+SELECT CASE WHEN seconds IS NULL THEN 'some time'
+            WHEN seconds >= 2 * 86400 THEN billadj.short_number(seconds / 86400) || ' days'
+            WHEN seconds >= 2 * 3600 THEN billadj.short_number(seconds / 3600) || ' hours'
+            WHEN seconds >= 120 THEN billadj.short_number(seconds / 60) || ' minutes'
+            ELSE billadj.short_number(seconds) || ' seconds' END
+$function$;
+COMMENT ON FUNCTION billadj.short_time(double precision) IS 'a duration in three digits for people';
+
+-- The 48 hours before it where rows come by the hour, else 60 days.
+CREATE FUNCTION billadj.usage_history(account text, meter text, until timestamptz, OUT bucket text, OUT from_at timestamptz, OUT series double precision[])
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+AS $function$
+#variable_conflict use_column
+DECLARE
+    width interval;
+    n     integer;
+BEGIN
+    SELECT CASE WHEN count(*) >= 24 THEN 'hour' ELSE 'day' END INTO bucket
+      FROM billadj.charge c
+     WHERE c.account = usage_history.account AND c.meter = usage_history.meter AND c.cause IN ('usage', 'backfill')
+       AND c.period_start > until - interval '70 days' AND c.occurred_at > until - interval '48 hours' AND c.occurred_at <= until;
+    width := ('1 ' || bucket)::interval;
+    n := CASE bucket WHEN 'hour' THEN 48 ELSE 60 END;
+    from_at := date_trunc(bucket, until) - (n - 1) * width;
+    SELECT array_agg(coalesce(h.quantity, 0) ORDER BY g.at) INTO series
+      FROM generate_series(from_at, from_at + (n - 1) * width, width) AS g(at)
+      LEFT JOIN (SELECT date_trunc(bucket, c.occurred_at) AS at, sum(c.quantity)::double precision AS quantity
+                   FROM billadj.charge c
+                  WHERE c.account = usage_history.account AND c.meter = usage_history.meter AND c.cause IN ('usage', 'backfill')
+                    AND c.period_start > from_at - interval '70 days' AND c.occurred_at >= from_at AND c.occurred_at < from_at + n * width
+                  GROUP BY 1) h ON h.at = g.at;
+END
+$function$;
+COMMENT ON FUNCTION billadj.usage_history(text, text, timestamptz) IS 'usage by the hour or by the day up to a time; part of explain_anomaly()';
+REVOKE ALL ON FUNCTION billadj.usage_history(text, text, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.usage_history(text, text, timestamptz)
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+
+CREATE FUNCTION billadj.explain_anomaly(anomaly_id bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+DECLARE
+    owner   text := billadj.account_of_anomaly(explain_anomaly.anomaly_id);
+    a       record;
+    history record;
+    unit    text;
+    alike   jsonb;
+    said    jsonb;
+BEGIN
+    SELECT f.* INTO a FROM billadj.anomaly f WHERE f.account = owner AND f.anomaly_id = explain_anomaly.anomaly_id;
+    SELECT m.unit INTO unit FROM billadj.meter m WHERE m.meter = a.meter;
+    SELECT * INTO history FROM billadj.usage_history(a.account, a.meter, a.occurred_at);
+    -- alike: the same rule on the meter, of the account first, then of like size
+    SELECT coalesce(jsonb_agg(jsonb_build_object('anomaly_id', s.anomaly_id, 'account', s.account, 'occurred_at', s.occurred_at, 'ratio', s.ratio,
+                                                 'money_at_risk', s.money_at_risk, 'currency', s.currency, 'state', s.state, 'verdict', s.verdict) ORDER BY s.place), '[]')
+      INTO alike
+      FROM (SELECT o.*, v.verdict, row_number() OVER (ORDER BY o.account <> a.account, abs(ln(greatest(coalesce(o.ratio, 1), 1e-9)) - ln(greatest(coalesce(a.ratio, 1), 1e-9))),
+                                                               o.occurred_at DESC, o.anomaly_id) AS place
+              FROM billadj.anomaly o
+              LEFT JOIN LATERAL (SELECT v.verdict FROM billadj.verdict v WHERE v.account = o.account AND v.anomaly_id = o.anomaly_id ORDER BY v.verdict_id DESC LIMIT 1) v ON true
+             WHERE o.meter = a.meter AND o.rule = a.rule AND (o.account, o.anomaly_id) <> (a.account, a.anomaly_id)) s
+     WHERE s.place <= 5;
+    SELECT coalesce(jsonb_agg(jsonb_build_object('verdict', v.verdict, 'text_id', v.note, 'at', v.created_at, 'by', v.created_by) ORDER BY v.verdict_id), '[]')
+      INTO said
+      FROM billadj.verdict v WHERE v.account = a.account AND v.anomaly_id = a.anomaly_id;
+    -- words are for those who may read them
+    IF has_table_privilege('billadj.private_text', 'SELECT') THEN
+        SELECT coalesce(jsonb_agg(e.v || jsonb_build_object('note', (SELECT t.body FROM billadj.private_text t WHERE t.text_id::text = e.v ->> 'text_id')) ORDER BY e.n), '[]')
+          INTO said
+          FROM jsonb_array_elements(said) WITH ORDINALITY AS e(v, n);
+    END IF;
+    RETURN jsonb_build_object(
+        'anomaly_id', a.anomaly_id, 'account', a.account, 'meter', a.meter, 'unit', unit,
+        'sentence', billadj.anomaly_sentence(to_jsonb(a) - 'trusted', unit),
+        'rule', a.rule, 'score', a.score, 'peak_score', a.peak_score, 'state', a.state, 'occurred_at', a.occurred_at, 'since', a.since, 'last_at', a.last_at,
+        'observed', a.observed, 'expected', jsonb_build_object('value', a.expected, 'lower', a.lower_bound, 'upper', a.upper_bound), 'ratio', a.ratio, 'row_count', a.row_count,
+        'history', jsonb_build_object('bucket', history.bucket, 'from', history.from_at, 'values', to_jsonb(history.series), 'sparkline', billadj.sparkline(history.series),
+                                      'svg', billadj.sparkline_svg(history.series, CASE WHEN a.family = 'level' THEN a.lower_bound END, CASE WHEN a.family = 'level' THEN a.upper_bound END)),
+        'money', jsonb_build_object('excess', a.excess, 'at_risk', a.money_at_risk, 'projected', a.money_projected, 'currency', a.currency),
+        'detector_id', a.detector_id, 'action', a.action, 'charge_id', a.charge_id,
+        'held', EXISTS (SELECT FROM billadj.hold h WHERE h.account = a.account AND h.anomaly_id = a.anomaly_id AND h.ended_at IS NULL),
+        'detail', a.detail, 'verdicts', said, 'similar', alike);
+END
+$function$;
+COMMENT ON FUNCTION billadj.explain_anomaly(bigint) IS
+    'an anomaly in one sentence, with the usual range, the usage before it as a line of text and as SVG, rule, score, money, verdicts and similar cases';
+REVOKE ALL ON FUNCTION billadj.explain_anomaly(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.explain_anomaly(bigint)
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+
+-- ---- what other settings would have said ----
+
+-- The window function is the core itself; it writes nothing.  A rule for single
+-- rows is one alert a day, as it is one incident.
+CREATE FUNCTION billadj.replay_detector(detector jsonb DEFAULT '{}', relation regclass DEFAULT NULL, accounts text[] DEFAULT NULL, meters text[] DEFAULT NULL,
+                                        during tstzrange DEFAULT NULL, cumulative boolean DEFAULT false)
+RETURNS TABLE (account text, meter text, occurred_at timestamptz, rule text, score double precision, quantity numeric, outcome text, anomaly_id bigint, verdict text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+AS $function$
+#variable_conflict use_column
+DECLARE
+    source text := CASE WHEN replay_detector.relation IS NULL
+                        THEN $$SELECT c.account, c.meter, c.occurred_at AS at, c.quantity, c.event_key AS key
+                                 FROM billadj.charge c WHERE c.cause IN ('usage', 'backfill') AND c.row_count > 0$$
+                        ELSE billadj.usage_source(replay_detector.relation) END;
+BEGIN
+    IF replay_detector.detector IS NULL THEN
+        RAISE EXCEPTION 'detector of replay_detector must not be NULL' USING ERRCODE = 'null_value_not_allowed', HINT = 'Write {} for the defaults.';
+    END IF;
+    RETURN QUERY EXECUTE format($query$
+        WITH row AS (
+            SELECT s.account, s.meter, s.at, s.quantity, s.key,
+                   billadj.anomaly_detail(s.at, s.quantity, $5, $1) OVER (PARTITION BY s.account, s.meter ORDER BY s.at, s.key COLLATE "C") AS d
+              FROM (%s) s
+             WHERE s.at IS NOT NULL AND s.quantity IS NOT NULL AND ($2 IS NULL OR s.account = ANY ($2)) AND ($3 IS NULL OR s.meter = ANY ($3))
+        ), alert AS (
+            SELECT DISTINCT ON (r.account, r.meter, r.d ->> 'reason', CASE WHEN r.d ->> 'alert' = 'row' THEN date_trunc('day', r.at) ELSE r.at END)
+                   r.account, r.meter, r.at, r.quantity, r.d ->> 'reason' AS rule, (r.d ->> 'score')::double precision AS score
+              FROM row r
+             WHERE r.d ? 'alert' AND ($4 IS NULL OR $4 @> r.at)
+             ORDER BY r.account, r.meter, r.d ->> 'reason', CASE WHEN r.d ->> 'alert' = 'row' THEN date_trunc('day', r.at) ELSE r.at END, r.at
+        ), known AS (
+            SELECT a.account, a.meter, a.anomaly_id, a.occurred_at, a.rule, a.peak_score, a.observed, least(a.occurred_at, coalesce(a.since, a.occurred_at)) AS from_at, a.last_at, v.verdict
+              FROM billadj.anomaly a
+              LEFT JOIN LATERAL (SELECT v.verdict FROM billadj.verdict v
+                                  WHERE v.account = a.account AND v.anomaly_id = a.anomaly_id ORDER BY v.verdict_id DESC LIMIT 1) v ON true
+             WHERE a.family IN ('level', 'cadence', 'row') AND ($2 IS NULL OR a.account = ANY ($2)) AND ($3 IS NULL OR a.meter = ANY ($3)) AND ($4 IS NULL OR $4 @> a.occurred_at)
+        )
+        SELECT l.account, l.meter, l.at, l.rule, l.score, l.quantity,
+               CASE WHEN k.verdict IN ('error', 'fraud') THEN 'found' WHEN k.verdict = 'expected' THEN 'false_alarm' ELSE 'not_judged' END,
+               k.anomaly_id, k.verdict
+          FROM alert l
+          LEFT JOIN LATERAL (SELECT k.anomaly_id, k.verdict FROM known k
+                              WHERE k.account = l.account AND k.meter = l.meter AND l.at BETWEEN k.from_at AND k.last_at
+                              ORDER BY k.verdict IS NULL, k.rule <> l.rule, k.anomaly_id LIMIT 1) k ON true
+        UNION ALL
+        SELECT k.account, k.meter, k.occurred_at, k.rule, NULL, NULL, CASE WHEN k.verdict = 'expected' THEN 'silent' ELSE 'missed' END, k.anomaly_id, k.verdict
+          FROM known k
+         WHERE k.verdict IN ('error', 'fraud', 'expected')
+           AND NOT EXISTS (SELECT FROM alert l WHERE l.account = k.account AND l.meter = k.meter AND l.at BETWEEN k.from_at AND k.last_at)
+         ORDER BY 1, 2, 3, 4$query$, source)
+        USING replay_detector.detector, replay_detector.accounts, replay_detector.meters, replay_detector.during, replay_detector.cumulative;
+END
+$function$;
+COMMENT ON FUNCTION billadj.replay_detector(jsonb, regclass, text[], text[], tstzrange, boolean) IS
+    'what a detector with these parameters would have said of history, charges or the rows of an attached table, beside the verdicts given: found, false_alarm, not_judged; missed and silent: judged, and it says nothing; writes nothing';
+REVOKE ALL ON FUNCTION billadj.replay_detector(jsonb, regclass, text[], text[], tstzrange, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.replay_detector(jsonb, regclass, text[], text[], tstzrange, boolean) TO billadj_admin, billadj_operator, billadj_auditor;

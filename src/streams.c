@@ -1,0 +1,224 @@
+/*
+ * streams.c
+ *	  One stream outside the commit of its usage: silence, a person's word, a
+ *	  baseline that is learned anew.
+ *
+ * A stream's row in billadj.baseline is the lock: whoever has written it, even
+ * with the same bytes, is the only one to write the stream's incidents until
+ * its transaction ends.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "anomalies.h"
+#include "baselines.h"
+#include "detectors.h"
+#include "errors.h"
+#include "incidents.h"
+#include "streams.h"
+
+typedef struct Work
+{
+	Baselines  *baselines;
+	Anomalies  *anomalies;
+	MemoryContext old;
+	MemoryContext context;		/* of one try */
+} Work;
+
+static void
+work_begin(Work *work)
+{
+	const char *problem = bj_detectors_begin();
+
+	if (problem != NULL)
+		problem = psprintf("table billadj.%s is missing or of another shape", problem);
+	work->anomalies = NULL;
+	work->baselines = problem == NULL ? bj_baselines_open(&problem) : NULL;
+	if (work->baselines != NULL)
+		work->anomalies = bj_anomalies_open(&problem);
+	if (work->anomalies == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_BJ_NOT_INSTALLED),
+				 errmsg("usage is not looked at for anomalies: %s", problem),
+				 errhint("Run SELECT * FROM billadj.self_check().")));
+	work->context = AllocSetContextCreate(CurrentMemoryContext, "billadj stream",
+										  ALLOCSET_DEFAULT_SIZES);
+	work->old = MemoryContextSwitchTo(work->context);
+}
+
+static void
+work_end(Work *work)
+{
+	MemoryContextSwitchTo(work->old);
+	bj_anomalies_close(work->anomalies);
+	bj_baselines_close(work->baselines);
+	MemoryContextDelete(work->context);
+	CommandCounterIncrement();
+}
+
+/* A new try: the stream as it is now, with its open incidents. */
+static Incidents *
+read_stream(Work *work, KeyText account, KeyText meter, bool *off)
+{
+	Incidents  *in;
+	DetectSettings settings;
+
+	CHECK_FOR_INTERRUPTS();
+	MemoryContextReset(work->context);
+	in = palloc0(sizeof(Incidents));
+	in->account = account;
+	in->meter = meter;
+	in->store = work->anomalies;
+	bj_detectors_settings(account, meter, &settings);
+	in->detect = settings.detect;
+	*off = settings.off;
+	bj_baselines_find(work->baselines, account, meter, true, &in->stream.baseline);
+	bj_incidents_begin(in);
+	return in;
+}
+
+static bool
+keep(Work *work, const Incidents *in, const char *problem)
+{
+	return bj_baselines_write(work->baselines, in->account, in->meter, &in->stream.baseline, problem);
+}
+
+static bool
+try_silence(Work *work, KeyText account, KeyText meter, TimestampTz now,
+			const DetectPrice *price, bool *told)
+{
+	bool		off;
+	Incidents  *in = read_stream(work, account, meter, &off);
+	int64		due_at = bj_stream_due_at(&in->stream);
+	DetectRow	row = {0};
+	BjJudgement j;
+	bool		due;
+
+	*told = false;
+	if (off || bj_baseline_rows(&in->stream.baseline) == 0)
+		return true;
+	due = bj_stream_due(&in->stream, &in->detect, now + BJ_EPOCH_SHIFT, &j);
+	row.occurred_at = due_at < now + BJ_EPOCH_SHIFT ? due_at - BJ_EPOCH_SHIFT : now;
+	row.price = price;
+	row.quantity = row.before = BJ_DECIMAL_ZERO;
+	if (!bj_incidents_silent(in, &row, now, due ? &j : NULL))
+		return true;
+	if (!keep(work, in, NULL))
+		return false;
+	bj_incidents_end(in);
+	*told = true;
+	return true;
+}
+
+bool
+bj_streams_silence(KeyText account, KeyText meter, TimestampTz now, Decimal unit,
+				   const char *currency)
+{
+	DetectPrice price = {0};
+	Work		work;
+	bool		told;
+
+	price.linear = true;
+	price.unit = unit;
+	strlcpy(price.price.currency, currency, sizeof(price.price.currency));
+	work_begin(&work);
+	while (!try_silence(&work, account, meter, now, &price, &told))
+		 /* somebody wrote the stream: look again */ ;
+	work_end(&work);
+	return told;
+}
+
+bool
+bj_streams_judge(KeyText account, KeyText meter, int64 anomaly_id, BjVerdict verdict)
+{
+	Work		work;
+	Incidents  *in;
+	bool		off;
+	bool		was_open;
+
+	work_begin(&work);
+	for (;;)
+	{
+		in = read_stream(&work, account, meter, &off);
+		was_open = bj_incidents_judged(in, anomaly_id, verdict);
+		if (!was_open)
+			break;
+		if (keep(&work, in, NULL))
+		{
+			bj_incidents_end(in);
+			break;
+		}
+	}
+	work_end(&work);
+	return was_open;
+}
+
+void
+bj_streams_lock(KeyText account, KeyText meter)
+{
+	Work		work;
+	Incidents  *in;
+	bool		off;
+
+	work_begin(&work);
+	do
+		in = read_stream(&work, account, meter, &off);
+	while (!keep(&work, in, NULL));
+	bj_incidents_end(in);
+	work_end(&work);
+}
+
+void
+bj_streams_replace(KeyText account, KeyText meter, const BjBaseline *baseline)
+{
+	Work		work;
+	Incidents  *in;
+	bool		off;
+	bool		known;
+
+	work_begin(&work);
+	do
+	{
+		in = read_stream(&work, account, meter, &off);
+		known = bj_baseline_rows(&in->stream.baseline) > 0;
+		bj_incidents_forget(in);
+		in->stream.baseline = *baseline;
+	}
+	while (!keep(&work, in, known ? "it was learned anew from what is stored" : NULL));
+	bj_incidents_end(in);
+	work_end(&work);
+}
+
+int64
+bj_streams_note(const AccountFinding *f)
+{
+	Work		work;
+	Anomaly    *a;
+	int64		anomaly_id;
+
+	work_begin(&work);
+	a = bj_anomalies_new(f->account, f->meter);
+	a->rule = f->rule;
+	a->family = BJ_FAMILY_ACCOUNT;
+	a->action = BJ_ACTION_FLAG;
+	a->occurred_at = a->since = a->last_since = f->since;
+	a->last_at = f->last_at;
+	a->score = a->peak_score = f->score;
+	a->observed = f->observed;
+	a->expected = f->expected;
+	a->lower_bound = f->lower_bound;
+	a->upper_bound = f->upper_bound;
+	a->ratio = f->expected != 0 ? f->observed / f->expected : 0;
+	a->excess = a->last_excess = f->excess;
+	a->rows = f->rows;
+	a->detail = f->detail;
+	strlcpy(a->currency, f->currency, sizeof(a->currency));
+	anomaly_id = a->anomaly_id;
+	bj_anomalies_write(work.anomalies, a);
+	work_end(&work);
+	return anomaly_id;
+}

@@ -1,0 +1,64 @@
+/*
+ * streams.h
+ *	  One stream outside the commit of its usage: silence, a person's word, a
+ *	  baseline that is learned anew.
+ *
+ * All of it obeys the order of detect.c: what concerns a stream is read, worked
+ * out, and kept only if nobody wrote the stream's row meanwhile.
+ */
+#ifndef BILLADJ_STREAMS_H
+#define BILLADJ_STREAMS_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "utils/jsonb.h"
+
+#include "core/baseline.h"
+#include "core/decimal.h"
+#include "keytext.h"
+
+/*
+ * Opens what is to be told of a stream's silence at `now`, and closes what was
+ * told before and did not come true.  unit: what one of the meter has cost of
+ * late, in currency ("": nobody knows).  Returns whether anything was written.
+ */
+extern bool bj_streams_silence(KeyText account, KeyText meter, TimestampTz now,
+							   Decimal unit, const char *currency);
+
+/* A person's word on an incident; false if it was not open. */
+extern bool bj_streams_judge(KeyText account, KeyText meter, int64 anomaly_id,
+							 BjVerdict verdict);
+
+/*
+ * Locks a stream until the end of the transaction, so that rows committed from
+ * now on are learned after what bj_streams_replace() writes.
+ */
+extern void bj_streams_lock(KeyText account, KeyText meter);
+
+/* Replaces what is usual; an incident that is open becomes the new normal. */
+extern void bj_streams_replace(KeyText account, KeyText meter,
+							   const BjBaseline *baseline);
+
+/* Writes an incident that no stream has, of family account.  Returns its number. */
+typedef struct AccountFinding
+{
+	KeyText		account;
+	KeyText		meter;
+	const char *rule;
+	TimestampTz since;
+	TimestampTz last_at;
+	double		score;
+	double		observed;
+	double		expected;
+	double		lower_bound;
+	double		upper_bound;
+	Decimal		excess;
+	char		currency[4];
+	int64		rows;
+	Jsonb	   *detail;			/* or NULL */
+} AccountFinding;
+
+extern int64 bj_streams_note(const AccountFinding *finding);
+
+#endif							/* BILLADJ_STREAMS_H */
