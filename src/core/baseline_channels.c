@@ -14,7 +14,6 @@
 #define LOG_WEIGHT 0.15			/* decades of a squared scale; a normal law's
 								 * is 0.217 */
 #define ALONE 0.1				/* what a lead over the second is taxed */
-#define FEW 0.0					/* and over the third */
 #define Z_CLIP 8.0
 #define SMOOTH_CLIP 12.0		/* sigmas */
 #define RATIO_CLIP 4.0
@@ -203,7 +202,6 @@ static void
 weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 {
 	double		second = 0;
-	double		third = 0;
 
 	f->decades = 0;
 	f->channel = CH_RESIDUAL;
@@ -226,21 +224,15 @@ weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 	{
 		if (f->rarity[i] > f->decades)
 		{
-			third = second;
 			second = f->decades;
 			f->decades = f->rarity[i];
 			f->channel = i;
 		}
 		else if (f->rarity[i] > second)
-		{
-			third = second;
 			second = f->rarity[i];
-		}
-		else if (f->rarity[i] > third)
-			third = f->rarity[i];
 	}
 	if (f->channel < CH_RUN)
-		f->decades -= ALONE * (f->decades - second) + FEW * (f->decades - third);
+		f->decades -= ALONE * (f->decades - second);
 }
 
 /*

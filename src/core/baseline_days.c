@@ -171,7 +171,7 @@ static void
 judge_turn(const BjBaseline *b, double rows, Finding *f)
 {
 	double		size2 = b->usual_turn[0] * (double) b->usual_turn[0] +
-		b->usual_turn[1] * (double) b->usual_turn[1];
+	b->usual_turn[1] * (double) b->usual_turn[1];
 	double		best = 0;
 	double		across;
 	double		scale = 1.25 * b->zone_usual;

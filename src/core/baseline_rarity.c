@@ -14,6 +14,8 @@
 #define UNSEEN_WEIGHT 0.4		/* observations */
 #define UNSEEN_SLOPE 2.0
 #define UNSEEN_OCTAVES 6.0
+#define REACH 4.0				/* octaves beyond the largest that are learned */
+#define NEARLY 0.1				/* octaves below that count as large */
 #define SLOPE_SEEN 12.0
 #define SLOPE_PRIOR 6.0
 #define SLOPE_MOST 5.0
@@ -42,11 +44,9 @@ bj_tail_weight(const BjTail *tail, double magnitude)
 
 	if (at >= BJ_BINS)
 		return 0;
+	/* far below the largest: as usual as anything */
 	if (at < 0)
-	{
-		at = 0;
-		within = 0;
-	}
+		return HALVING;
 	for (int i = at + 1; i < BJ_BINS; i++)
 		above += tail->bins[i];
 	part = tail->bins[at] * (1 - within);
@@ -91,7 +91,7 @@ bj_tail_rarity(const BjTail *tail, double magnitude, uint32_t n)
 	if (beyond > 0)
 		unseen *= exp2_of(-slope_of(tail) * clip(beyond, 0, UNSEEN_OCTAVES));
 	return LOG10_2 * (credit + log2_of(UNSEEN_WEIGHT) -
-					  log2_of(bj_tail_weight(tail, magnitude) + unseen));
+					  log2_of(bj_tail_weight(tail, magnitude - NEARLY) + unseen));
 }
 
 /* The bins move so that the last is the one of this magnitude. */
@@ -146,6 +146,10 @@ bj_tail_add(BjTail *tail, double magnitude, int weight)
 	}
 	else if (magnitude > tail->largest)
 	{
+		/* one absurd value must not push the usual ones out of sight */
+		if (magnitude > tail->largest + REACH)
+			magnitude = tail->largest + REACH;
+		bin = bin_of(magnitude);
 		if (bin > tail->top)
 			align(tail, bin);
 		tail->largest = (float) magnitude;
