@@ -172,6 +172,7 @@ product_run(Product *p, const World *world, int stream, const Rows *rows,
 		int64_t		next = i < rows->count ? rows->rows[i].at : last_look;
 		int64_t		due = bj_stream_due_at(&p->stream);
 		bool		silent = false;
+		bool		opened = false;
 
 		/* what detect_due() says in the silence before this row */
 		if (i > 0 && due != INT64_MAX && due / 1000000 < next && due != told)
@@ -187,6 +188,7 @@ product_run(Product *p, const World *world, int stream, const Rows *rows,
 				hits_add(hits, hit);
 				told = due;
 				silent = j.family == BJ_FAMILY_CADENCE;
+				opened = !silent;
 			}
 		}
 		if (i == rows->count)
@@ -202,6 +204,9 @@ product_run(Product *p, const World *world, int stream, const Rows *rows,
 			/* the gap is told of already: the row only ends it */
 			if (silent && j.family == BJ_FAMILY_CADENCE)
 				j.score = 0.0;
+			/* and so is the sum that ended: its incident is open */
+			if (opened)
+				j.opened = j.escalated = false;
 			take(&j, threshold, hit, hits);
 		}
 	}
