@@ -357,7 +357,7 @@ SELECT n, regress_policy.try('cr', act) FROM (VALUES
     (3, 'SET LOCAL ROLE billadj_owner; ALTER TABLE billadj.principal DISABLE TRIGGER billadj_policy'),
     (4, 'SET LOCAL ROLE billadj_owner; ALTER TABLE billadj.principal ENABLE REPLICA TRIGGER billadj_policy'),
     (5, 'SET LOCAL ROLE billadj_owner; ALTER TABLE billadj.principal NO FORCE ROW LEVEL SECURITY'),
-    (6, 'SET LOCAL ROLE billadj_owner; ALTER TABLE billadj.authority ALTER single_limit TYPE numeric USING 5'),
+    (6, 'SET LOCAL ROLE billadj_owner; ALTER TABLE billadj.authority ALTER created_by TYPE varchar USING NULL'),
     (7, 'SET LOCAL ROLE billadj_owner; ALTER TABLE billadj.authority SET UNLOGGED'),
     (8, 'SET LOCAL ROLE billadj_owner; ALTER TABLE billadj.principal RENAME TO p'),
     (9, 'SET LOCAL ROLE billadj_owner; ALTER TABLE billadj.principal RENAME person_key TO p'),

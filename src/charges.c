@@ -555,6 +555,12 @@ target_make_room(ChargeWriter *w, Target *t)
 }
 
 bool
+bj_charges_can_add(ChargeWriter *w, TimestampTz period_start)
+{
+	return target_for(w, period_start) != NULL;
+}
+
+bool
 bj_charges_add(ChargeWriter *w, const Charge *c)
 {
 	Target	   *t = target_for(w, c->period_start);

@@ -48,6 +48,9 @@ extern ChargeWriter *bj_charges_open(BjBook book, const char **problem);
 /* Is there a table of charges?  If not, *problem says so. */
 extern bool bj_charges_exist(BjBook book, const char **problem);
 
+/* Would a charge of this period find its partition?  Takes its lock, so it will. */
+extern bool bj_charges_can_add(ChargeWriter *writer, TimestampTz period_start);
+
 /* Buffers a charge; false if no partition can take it. */
 extern bool bj_charges_add(ChargeWriter *writer, const Charge *charge);
 

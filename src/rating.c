@@ -275,12 +275,18 @@ lose(Rating *r, const char *why)
 }
 
 static void
+lose_charge(Rating *r)
+{
+	lose(r, "table billadj.charge has no partition for them; run SELECT * FROM billadj.maintain()");
+}
+
+static void
 book(Rating *r, const Charge *charge)
 {
 	if (bj_charges_add(r->charges, charge))
 		r->rated++;
 	else
-		lose(r, "table billadj.charge has no partition for them; run SELECT * FROM billadj.maintain()");
+		lose_charge(r);
 }
 
 static TierTotals *
@@ -327,6 +333,12 @@ book_at_position(Rating *r, Charge *charge, const CatalogPrice *price, Fault *fa
 		bj_fault_set(fault, ERRCODE_BJ_NOT_INSTALLED, r->totals_problem,
 					 "Run SELECT * FROM billadj.self_check(), then billadj.retry_parked().");
 		return false;
+	}
+	/* the total must not move for a charge that cannot be written */
+	if (!bj_charges_can_add(r->charges, charge->period_start))
+	{
+		lose_charge(r);
+		return true;
 	}
 	status = bj_ledger_post(totals(r), &key, price, charge->quantity,
 							charge->row_count, &posting);
