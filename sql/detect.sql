@@ -60,6 +60,10 @@ CALL load_in('by_hundred', 'h-', 100);
 CALL load_in('one_by_one', 'o-', 1);
 
 SELECT meter, right(account, 6) AS account, count(*) AS ways, count(DISTINCT state) AS states FROM billadj.baseline GROUP BY 1, 2 ORDER BY 1, 2;
+-- rows of one statement in any order, under keys that say nothing of their time
+INSERT INTO by_copy SELECT md5(id), 'm-' || account, meter, quantity, at FROM source WHERE meter = 'calls' AND account <> 'acct-1' ORDER BY md5(id);
+SELECT right(account, 6) AS account, count(*) AS ways, count(DISTINCT state) AS states FROM billadj.baseline
+ WHERE meter = 'calls' AND account !~ '1$' GROUP BY 1 ORDER BY 1;
 CREATE VIEW found AS
 SELECT left(account, 1) AS way, right(account, 6) AS account, meter, rule, family, occurred_at, score, expected, lower_bound, upper_bound, observed, ratio,
        unit_factor, since, excess, money_projected, row_count, last_at, peak_score, state, trusted
