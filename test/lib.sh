@@ -408,6 +408,7 @@ has_files()
 		pgtap) set -- "$top"/test/pgtap/*.sql ;;
 		isolation) set -- "$top"/test/isolation/specs/*.spec ;;
 		tap) set -- "$top"/test/t/*.pl ;;
+		mutations) set -- "$top/test/mutations" ;;
 		oracle) set -- "$top"/test/oracle/run_*.sql ;;
 		quickstart) set -- "$top/quickstart" ;;
 		race) set -- "$(race_files | head -n 1)" ;;
