@@ -153,6 +153,8 @@ END {
 	print "* Prices: *tiered* is graduated with three tiers, *linear* is per unit. `set_based` is one PL/pgSQL statement trigger, `by_row` a PL/pgSQL row trigger, both tiered: a charge row for each usage row and a total for each key, by INSERT … ON CONFLICT DO UPDATE, into tables of the same columns, partitions and indexes."
 	print "* Server: fsync, full_page_writes, autovacuum and jit off, one backend on its own unless sessions are named. Every 1,000- and 100-row statement commits by itself. A WARNING or ERROR in the server's log fails the run."
 	print ""
+	print "Elsewhere: [what an override costs](OVERRIDES.md), [the audit log](AUDIT.md), [subscriptions](SUBSCRIPTIONS.md)."
+	print ""
 	print "## Instructions a row"
 	print ""
 	print "Single-user backend under callgrind, slope of two sizes; repeats to three digits. Statements of one row are PREPAREd, those of many are parsed each time. In brackets: times the plain table."
