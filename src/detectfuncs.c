@@ -7,6 +7,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -72,77 +73,67 @@ billadj_tell_silence(PG_FUNCTION_ARGS)
 
 /* ---- baselines from rows ---- */
 
-typedef struct Learning
+/* An array of a type whose values may be NULL. */
+typedef struct Series
 {
-	BjDetect	detect;
-	BjStream	stream;
-} Learning;
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+} Series;
 
-static Learning *
-learning_begin(MemoryContext context, Datum account, Datum meter)
+static Series
+series_arg(Datum array, Oid type, int16 length, bool by_value, char align)
 {
-	Learning   *l = MemoryContextAllocZero(context, sizeof(Learning));
-	DetectSettings settings;
+	Series		s;
 
-	if (bj_detectors_begin() != NULL)
-		l->detect = bj_detect_defaults();
-	else
-	{
-		bj_detectors_settings(key_arg(account), key_arg(meter), &settings);
-		l->detect = settings.detect;
-	}
-	l->detect.learn_only = true;
-	bj_stream_init(&l->stream);
-	return l;
+	deconstruct_array(DatumGetArrayTypeP(array), type, length, by_value, align,
+					  &s.values, &s.nulls, &s.n);
+	return s;
 }
 
 /*
- * billadj.learn_step(state internal, account text, meter text,
- *					  occurred_at timestamptz, quantity numeric,
- *					  unit_amount numeric) → internal
+ * billadj.learn_rows(account text, meter text, times timestamptz[],
+ *					  quantities numeric[], unit_amounts numeric[]) → bytea
  */
-PG_FUNCTION_INFO_V1(billadj_learn_step);
+PG_FUNCTION_INFO_V1(billadj_learn_rows);
 Datum
-billadj_learn_step(PG_FUNCTION_ARGS)
+billadj_learn_rows(PG_FUNCTION_ARGS)
 {
-	MemoryContext context;
-	Learning   *l;
-	BjRow		row = {0};
-	BjJudgement j;
+	Series		times = series_arg(PG_GETARG_DATUM(2), TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	Series		quantities = series_arg(PG_GETARG_DATUM(3), NUMERICOID, -1, false, TYPALIGN_INT);
+	Series		units = series_arg(PG_GETARG_DATUM(4), NUMERICOID, -1, false, TYPALIGN_INT);
+	BjStream   *stream = palloc0(sizeof(BjStream));
+	DetectSettings settings;
+	bytea	   *state = palloc(VARHDRSZ + BJ_BASELINE_SIZE);
 
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "billadj.learn_step called outside an aggregate");
-	if (PG_ARGISNULL(0) && (PG_ARGISNULL(1) || PG_ARGISNULL(2)))
-		PG_RETURN_NULL();
-	l = PG_ARGISNULL(0) ? learning_begin(context, PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)) :
-		(Learning *) PG_GETARG_POINTER(0);
-	if (!PG_ARGISNULL(3) && !PG_ARGISNULL(4))
+	if (times.n != quantities.n || times.n != units.n)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("times, quantities and unit_amounts differ in length")));
+	settings.detect = bj_detect_defaults();
+	if (bj_detectors_begin() == NULL)
+		bj_detectors_settings(key_arg(PG_GETARG_DATUM(0)), key_arg(PG_GETARG_DATUM(1)), &settings);
+	settings.detect.learn_only = true;
+	bj_stream_init(stream);
+	for (int i = 0; i < times.n; i++)
 	{
-		row.at = PG_GETARG_TIMESTAMPTZ(3);
+		BjRow		row = {0};
+		BjJudgement j;
+
+		CHECK_FOR_INTERRUPTS();
+		if (times.nulls[i] || quantities.nulls[i])
+			continue;
+		row.at = DatumGetTimestampTz(times.values[i]);
 		if (row.at < PG_INT64_MAX / 2)
 			row.at += BJ_EPOCH_SHIFT;
-		row.quantity = bj_numeric_double(PG_GETARG_DATUM(4));
-		row.has_price = !PG_ARGISNULL(5) && row.quantity != 0;
+		row.quantity = bj_numeric_double(quantities.values[i]);
+		row.has_price = !units.nulls[i] && row.quantity != 0;
 		if (row.has_price)
-			row.unit_price = bj_numeric_double(PG_GETARG_DATUM(5));
-		bj_stream_observe(&l->stream, &l->detect, &row, &j);
+			row.unit_price = bj_numeric_double(units.values[i]);
+		bj_stream_observe(stream, &settings.detect, &row, &j);
 	}
-	PG_RETURN_POINTER(l);
-}
-
-/* billadj.learn_final(state internal) → bytea */
-PG_FUNCTION_INFO_V1(billadj_learn_final);
-Datum
-billadj_learn_final(PG_FUNCTION_ARGS)
-{
-	bytea	   *state;
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	state = palloc(VARHDRSZ + BJ_BASELINE_SIZE);
 	SET_VARSIZE(state, VARHDRSZ + BJ_BASELINE_SIZE);
-	bj_baseline_encode(&((Learning *) PG_GETARG_POINTER(0))->stream.baseline, bj_baselines_crc,
-					   (uint8_t *) VARDATA(state));
+	bj_baseline_encode(&stream->baseline, bj_baselines_crc, (uint8_t *) VARDATA(state));
 	PG_RETURN_BYTEA_P(state);
 }
 
@@ -178,40 +169,28 @@ billadj_replace_baseline(PG_FUNCTION_ARGS)
 
 /* ---- peer groups ---- */
 
-/* billadj.peer_step(state internal, baseline bytea, mature boolean) → internal */
-PG_FUNCTION_INFO_V1(billadj_peer_step);
-Datum
-billadj_peer_step(PG_FUNCTION_ARGS)
-{
-	MemoryContext context;
-	BjPeer	   *peer;
-	BjBaseline	baseline;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "billadj.peer_step called outside an aggregate");
-	peer = PG_ARGISNULL(0) ? MemoryContextAllocZero(context, sizeof(BjPeer)) :
-		(BjPeer *) PG_GETARG_POINTER(0);
-	if (!PG_ARGISNULL(1) && !PG_ARGISNULL(2) && decode(PG_GETARG_BYTEA_PP(1), &baseline) &&
-		(bj_baseline_is_mature(&baseline) || !PG_GETARG_BOOL(2)))
-		bj_peer_add(peer, &baseline);
-	PG_RETURN_POINTER(peer);
-}
-
 /*
- * billadj.peer_final(state internal) → double precision[]: accounts, level,
- * spread, largest, zero share, the day by the hour; NULL: no account is old
- * enough.
+ * billadj.peer_profile(baselines bytea[], mature boolean) → double precision[]:
+ * accounts, level, spread, largest, zero share, the day by the hour; NULL: no
+ * account is old enough.
  */
-PG_FUNCTION_INFO_V1(billadj_peer_final);
+PG_FUNCTION_INFO_V1(billadj_peer_profile);
 Datum
-billadj_peer_final(PG_FUNCTION_ARGS)
+billadj_peer_profile(PG_FUNCTION_ARGS)
 {
-	BjPeer		peer;
+	Series		states = series_arg(PG_GETARG_DATUM(0), BYTEAOID, -1, false, TYPALIGN_INT);
+	bool		mature = PG_GETARG_BOOL(1);
+	BjPeer		peer = {0};
 	Datum		values[5 + 24];
 
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	peer = *(BjPeer *) PG_GETARG_POINTER(0);
+	for (int i = 0; i < states.n; i++)
+	{
+		BjBaseline	baseline;
+
+		if (!states.nulls[i] && decode(DatumGetByteaPP(states.values[i]), &baseline) &&
+			(bj_baseline_is_mature(&baseline) || !mature))
+			bj_peer_add(&peer, &baseline);
+	}
 	if (peer.accounts == 0)
 		PG_RETURN_NULL();
 	bj_peer_finish(&peer);

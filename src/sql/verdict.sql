@@ -20,27 +20,16 @@ COMMENT ON FUNCTION billadj.tell_silence(text, text, timestamptz, numeric, text)
 REVOKE ALL ON FUNCTION billadj.tell_silence(text, text, timestamptz, numeric, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.tell_silence(text, text, timestamptz, numeric, text) TO billadj_operator;
 
-CREATE FUNCTION billadj.peer_step(state internal, baseline bytea, mature boolean) RETURNS internal
-AS 'MODULE_PATHNAME', 'billadj_peer_step' LANGUAGE C IMMUTABLE;
-COMMENT ON FUNCTION billadj.peer_step(internal, bytea, boolean) IS 'part of billadj.peer_profile(): adds an account';
-REVOKE ALL ON FUNCTION billadj.peer_step(internal, bytea, boolean) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.peer_step(internal, bytea, boolean) TO billadj_admin, billadj_operator;
-
-CREATE FUNCTION billadj.peer_final(state internal) RETURNS double precision[]
-AS 'MODULE_PATHNAME', 'billadj_peer_final' LANGUAGE C IMMUTABLE;
-COMMENT ON FUNCTION billadj.peer_final(internal) IS 'part of billadj.peer_profile(): the profile';
-REVOKE ALL ON FUNCTION billadj.peer_final(internal) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.peer_final(internal) TO billadj_admin, billadj_operator;
-
-CREATE AGGREGATE billadj.peer_profile(baseline bytea, mature boolean) (
-    SFUNC = billadj.peer_step, STYPE = internal, SSPACE = 320, FINALFUNC = billadj.peer_final);
-COMMENT ON AGGREGATE billadj.peer_profile(bytea, boolean)
+CREATE FUNCTION billadj.peer_profile(baselines bytea[], mature boolean) RETURNS double precision[]
+AS 'MODULE_PATHNAME', 'billadj_peer_profile' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION billadj.peer_profile(bytea[], boolean)
     IS 'what comparable accounts do: accounts, level, spread, largest, share of zeros, the day by the hour; mature: of accounts with four weeks of history only';
-REVOKE ALL ON FUNCTION billadj.peer_profile(bytea, boolean) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.peer_profile(bytea, boolean) TO billadj_admin, billadj_operator;
+REVOKE ALL ON FUNCTION billadj.peer_profile(bytea[], boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.peer_profile(bytea[], boolean) TO billadj_admin, billadj_operator;
 
 -- Eight accounts with four weeks of history, or else eight of any age: where
--- all are young, they are still more than a first row alone.
+-- all are young, they are still more than a first row alone.  Of very large
+-- groups a fixed sample.
 CREATE FUNCTION billadj.refresh_peer_groups() RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -49,12 +38,14 @@ DECLARE
     written integer;
 BEGIN
     WITH member AS (
-        SELECT b.meter, coalesce(a.peer_group, '') AS peer_group, b.state
+        SELECT b.account, b.meter, coalesce(a.peer_group, '') AS peer_group, b.state
           FROM billadj.baseline b
           LEFT JOIN billadj.account a ON a.account = b.account
     ), summed AS (
-        SELECT m.meter, m.peer_group, billadj.peer_profile(m.state, true) AS old, billadj.peer_profile(m.state, false) AS every
-          FROM (SELECT m.* FROM member m UNION ALL SELECT m.meter, '', m.state FROM member m WHERE m.peer_group <> '') m
+        SELECT m.meter, m.peer_group, billadj.peer_profile(array_agg(m.state), true) AS old, billadj.peer_profile(array_agg(m.state), false) AS every
+          FROM (SELECT u.*, row_number() OVER (PARTITION BY u.meter, u.peer_group ORDER BY md5(u.account), u.account COLLATE "C") AS place
+                  FROM (SELECT m.* FROM member m UNION ALL SELECT m.account, m.meter, '', m.state FROM member m WHERE m.peer_group <> '') u) m
+         WHERE m.place <= 10000
          GROUP BY m.meter, m.peer_group
     ), profile AS (
         SELECT s.meter, s.peer_group, CASE WHEN s.old[1] >= 8 THEN s.old ELSE s.every END AS p FROM summed s
@@ -128,24 +119,12 @@ GRANT EXECUTE ON FUNCTION billadj.detect_due(timestamptz) TO billadj_operator;
 
 -- ---- baselines from rows ----
 
-CREATE FUNCTION billadj.learn_step(state internal, account text, meter text, occurred_at timestamptz, quantity numeric, unit_amount numeric) RETURNS internal
-AS 'MODULE_PATHNAME', 'billadj_learn_step' LANGUAGE C STABLE;
-COMMENT ON FUNCTION billadj.learn_step(internal, text, text, timestamptz, numeric, numeric) IS 'part of billadj.learned_baseline(): learns a row';
-REVOKE ALL ON FUNCTION billadj.learn_step(internal, text, text, timestamptz, numeric, numeric) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.learn_step(internal, text, text, timestamptz, numeric, numeric) TO billadj_admin, billadj_operator;
-
-CREATE FUNCTION billadj.learn_final(state internal) RETURNS bytea
-AS 'MODULE_PATHNAME', 'billadj_learn_final' LANGUAGE C IMMUTABLE;
-COMMENT ON FUNCTION billadj.learn_final(internal) IS 'part of billadj.learned_baseline(): the state';
-REVOKE ALL ON FUNCTION billadj.learn_final(internal) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.learn_final(internal) TO billadj_admin, billadj_operator;
-
-CREATE AGGREGATE billadj.learned_baseline(account text, meter text, occurred_at timestamptz, quantity numeric, unit_amount numeric) (
-    SFUNC = billadj.learn_step, STYPE = internal, SSPACE = 4096, FINALFUNC = billadj.learn_final);
-COMMENT ON AGGREGATE billadj.learned_baseline(text, text, timestamptz, numeric, numeric)
-    IS 'baseline of a stream from its rows ORDER BY occurred_at, event key, by the parameters of its detectors; opens no incident';
-REVOKE ALL ON FUNCTION billadj.learned_baseline(text, text, timestamptz, numeric, numeric) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.learned_baseline(text, text, timestamptz, numeric, numeric) TO billadj_admin, billadj_operator;
+CREATE FUNCTION billadj.learn_rows(account text, meter text, times timestamptz[], quantities numeric[], unit_amounts numeric[]) RETURNS bytea
+AS 'MODULE_PATHNAME', 'billadj_learn_rows' LANGUAGE C STABLE STRICT;
+COMMENT ON FUNCTION billadj.learn_rows(text, text, timestamptz[], numeric[], numeric[])
+    IS 'baseline of a stream from its rows in the order of time and event key, by the parameters of its detectors; opens no incident';
+REVOKE ALL ON FUNCTION billadj.learn_rows(text, text, timestamptz[], numeric[], numeric[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.learn_rows(text, text, timestamptz[], numeric[], numeric[]) TO billadj_admin, billadj_operator;
 
 CREATE FUNCTION billadj.lock_baseline(account text, meter text) RETURNS void
 AS 'MODULE_PATHNAME', 'billadj_lock_baseline' LANGUAGE C STRICT;
@@ -205,22 +184,20 @@ AS $function$
 #variable_conflict use_column
 DECLARE
     source text;
-    stream record;
+    state  bytea;
 BEGIN
     PERFORM billadj.require_fresh_snapshot('warm_up');
     source := billadj.usage_source(warm_up.relation);
-    FOR stream IN EXECUTE format('SELECT DISTINCT s.account COLLATE "C" AS account, s.meter COLLATE "C" AS meter FROM (%s) s '
-                                 'WHERE s.account IS NOT NULL AND s.meter IS NOT NULL ORDER BY 1, 2', source) LOOP
-        PERFORM billadj.lock_baseline(stream.account, stream.meter);
+    FOR account, meter IN EXECUTE format('SELECT DISTINCT s.account COLLATE "C", s.meter COLLATE "C" FROM (%s) s '
+                                         'WHERE s.account IS NOT NULL AND s.meter IS NOT NULL ORDER BY 1, 2', source) LOOP
+        PERFORM billadj.lock_baseline(account, meter);
     END LOOP;
-    FOR stream IN EXECUTE format(
-        'SELECT s.account, s.meter, count(*) AS rows, billadj.learned_baseline(s.account, s.meter, s.at, s.quantity, NULL ORDER BY s.at, s.key COLLATE "C") AS state '
+    FOR account, meter, rows, state IN EXECUTE format(
+        'SELECT s.account, s.meter, count(*), billadj.learn_rows(s.account, s.meter, array_agg(s.at ORDER BY s.at, s.key COLLATE "C"), '
+        'array_agg(s.quantity ORDER BY s.at, s.key COLLATE "C"), array_agg(NULL::numeric)) '
         'FROM (%s) s JOIN billadj.baseline b ON b.account = s.account AND b.meter = s.meter '
         'WHERE s.at IS NOT NULL AND s.quantity IS NOT NULL GROUP BY s.account, s.meter ORDER BY s.account COLLATE "C", s.meter COLLATE "C"', source) LOOP
-        account := stream.account;
-        meter := stream.meter;
-        rows := stream.rows;
-        PERFORM billadj.replace_baseline(account, meter, stream.state);
+        PERFORM billadj.replace_baseline(account, meter, state);
         RETURN NEXT;
     END LOOP;
 END
@@ -252,8 +229,9 @@ BEGIN
     END IF;
     PERFORM billadj.lock_baseline(rebuild_baseline.account, rebuild_baseline.meter);
     SELECT count(*),
-           billadj.learned_baseline(c.account, c.meter, c.occurred_at, c.quantity, CASE WHEN p.linear THEN c.amount / nullif(c.quantity, 0) END
-                                    ORDER BY c.occurred_at, c.event_key COLLATE "C")
+           billadj.learn_rows(rebuild_baseline.account, rebuild_baseline.meter, array_agg(c.occurred_at ORDER BY c.occurred_at, c.event_key COLLATE "C"),
+                              array_agg(c.quantity ORDER BY c.occurred_at, c.event_key COLLATE "C"),
+                              array_agg(CASE WHEN p.linear THEN c.amount / nullif(c.quantity, 0) END ORDER BY c.occurred_at, c.event_key COLLATE "C"))
       INTO rows, state
       FROM billadj.charge c
       LEFT JOIN billadj.price p ON p.price_id = c.price_id
@@ -330,7 +308,7 @@ COMMENT ON FUNCTION billadj.short_number(double precision) IS 'a number in three
 -- Eight steps from nothing to the largest; in a database that is not UTF-8,
 -- eight characters of ASCII.
 CREATE FUNCTION billadj.sparkline(series double precision[]) RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 SELECT string_agg(CASE WHEN v.x IS NULL THEN ' '
