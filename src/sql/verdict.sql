@@ -356,7 +356,8 @@ DECLARE
     at       text := to_char((anomaly ->> 'occurred_at')::timestamptz, 'FMDD Mon YYYY HH24:MI "UTC"');
     since    text := to_char(began, 'FMDD Mon YYYY HH24:MI "UTC"');
     value    text := billadj.short_number(observed) || unit;
-    usual    text := format('%s to %s is usual (99 %% of its values)', billadj.short_number((anomaly ->> 'lower_bound')::double precision),
+    usual    text := format('%s to %s is usual (99 %% of its values)', billadj.short_number(CASE WHEN observed >= 0 AND expected >= 0 THEN greatest((anomaly ->> 'lower_bound')::double precision, 0)
+                                                        ELSE (anomaly ->> 'lower_bound')::double precision END),
                             billadj.short_number((anomaly ->> 'upper_bound')::double precision) || unit);
     detail   jsonb := coalesce(anomaly -> 'detail', '{}');
     others   text;
@@ -364,7 +365,8 @@ DECLARE
 BEGIN
     -- a bucket is named by its beginning, a row by its own time
     IF began <= (anomaly ->> 'occurred_at')::timestamptz AND began > (anomaly ->> 'occurred_at')::timestamptz - interval '49 hours' THEN
-        at := since;
+        at := CASE WHEN rule NOT IN ('gap', 'stuck') AND began = date_trunc('day', began) AND (anomaly ->> 'occurred_at')::timestamptz >= began + interval '1 hour'
+                   THEN to_char(began, 'FMDD Mon YYYY') ELSE since END;
     END IF;
     SELECT string_agg(m, ', ' ORDER BY m COLLATE "C") INTO others
       FROM jsonb_array_elements_text(coalesce(detail -> 'accounts', '[]')) m WHERE m <> anomaly ->> 'account';
