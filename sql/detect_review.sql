@@ -111,5 +111,48 @@ SELECT outcome, count(*) FROM billadj.replay_detector('{"threshold": 0.99}') GRO
 SELECT outcome, count(*) FROM billadj.replay_detector('{"threshold": 0.6}', relation => 'u', accounts => '{ann}', during => '[2024-02-01,)') GROUP BY 1 ORDER BY 1;
 SELECT * FROM billadj.replay_detector('{"sigma": 1}');
 SELECT * FROM billadj.replay_detector(NULL);
+-- ---- beside other accounts ----
+INSERT INTO u SELECT a || ' ' || g, 'acct-' || a, 1000 + (g * 7919 + a * 104729) % 883, timestamptz '2024-03-01 00:10+00' + g * interval '1 hour' + a * interval '1 second'
+  FROM generate_series(1, 9) a, generate_series(0, 4300) g;
+SELECT count(*) AS nothing FROM billadj.findings_across('[2024-08-01,2024-09-01)') WHERE account ~ '^acct';
+-- four accounts have the same rows; one has a month like none before
+INSERT INTO u SELECT 'copy ' || a || ' ' || g, 'acct-' || a, 700 + (g * 7919) % 601, timestamptz '2024-08-10 00:07:31+00' + g * interval '7 minutes' FROM generate_series(3, 6) a, generate_series(0, 20) g;
+INSERT INTO u SELECT 'big ' || g, 'acct-9', 90000, timestamptz '2024-08-02 00:30+00' + g * interval '1 hour' FROM generate_series(0, 100) g;
+SELECT rule, account, meter, accounts, money_at_risk > 0 AS money, currency FROM billadj.detect_across('[2024-08-01,2024-09-01)') ORDER BY rule, account;
+SELECT count(*) AS again FROM billadj.detect_across('[2024-08-01,2024-09-01)');
+SELECT billadj.explain_anomaly(anomaly_id) ->> 'sentence' AS sentence FROM billadj.anomaly WHERE family = 'account' AND account IN ('acct-3', 'acct-9') ORDER BY account;
+SELECT count(billadj.record_verdict(anomaly_id, 'fraud')) AS judged FROM billadj.anomaly WHERE family = 'account' AND account = 'acct-3';
+SELECT account, state FROM billadj.anomaly WHERE family = 'account' ORDER BY account;
+SELECT * FROM billadj.detect_across('[2024-08-01,)');
+-- seven people ask for credits: one always just under the limit, one for far more than the others
+CREATE ROLE look_1 LOGIN; CREATE ROLE look_2 LOGIN; CREATE ROLE look_3 LOGIN; CREATE ROLE look_4 LOGIN; CREATE ROLE look_5 LOGIN; CREATE ROLE look_6 LOGIN; CREATE ROLE look_7 LOGIN;
+GRANT billadj_requester TO look_1, look_2, look_3, look_4, look_5, look_6, look_7;
+INSERT INTO billadj.principal (person_key, role_name) SELECT 'look-' || n, 'look_' || n FROM generate_series(1, 7) n;
+INSERT INTO billadj.authority (principal_id, currency, level, single_limit, valid) SELECT principal_id, 'USD', 1, 100000, '[2020-01-01,)' FROM billadj.principal;
+INSERT INTO billadj.reason_code (code, description) VALUES ('goodwill', 'goodwill');
+INSERT INTO billadj.approval_rule (kind, currency, band, step, level, quorum) VALUES ('credit', 'USD', '[0,100]', 0, 0, 0), ('credit', 'USD', '(100,)', 1, 1, 1);
+CREATE PROCEDURE ask(who text, amounts numeric[]) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('SET SESSION AUTHORIZATION %I', who);
+    FOR i IN 1 .. cardinality(amounts) LOOP
+        PERFORM billadj.submit_override('credit', who || ' ' || i, 'goodwill', delta => -amounts[i], currency => 'USD');
+    END LOOP;
+    RESET SESSION AUTHORIZATION;
+END $$;
+CALL ask('look_1', ARRAY[96, 97, 98, 99, 99.5, 96.5, 97.5, 98.5, 99.9, 100, 95.5, 98.2]);
+CALL ask('look_2', ARRAY[300, 400]);
+CALL ask('look_3', ARRAY[500, 250]);
+CALL ask('look_4', ARRAY[93, 700]);
+CALL ask('look_5', ARRAY[800]);
+CALL ask('look_6', ARRAY[600]);
+CALL ask('look_7', ARRAY[45000, 20000]);
+SELECT rule, account ~ '^look_\d' AS of_an_account, detail ->> 'requester' AS requester, detail ->> 'limit' AS "limit", observed, round(expected::numeric) AS expected, decades > 3 AS rare
+  FROM billadj.findings_across(tstzrange(now() - interval '1 hour', now() + interval '1 hour')) WHERE rule IN ('under_limit', 'credits') ORDER BY 1;
+SELECT count(*) AS opened FROM billadj.detect_across(tstzrange(now() - interval '1 hour', now() + interval '1 hour')) WHERE rule IN ('under_limit', 'credits');
+SELECT regexp_replace(billadj.explain_anomaly(anomaly_id) ->> 'sentence', ' from .* on,', ',') AS sentence
+  FROM billadj.anomaly WHERE rule IN ('under_limit', 'credits') ORDER BY rule;
+
 SET client_min_messages = error;
 DROP SCHEMA look CASCADE;
+SELECT count(*) >= 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
+DROP ROLE look_1, look_2, look_3, look_4, look_5, look_6, look_7;

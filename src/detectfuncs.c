@@ -7,6 +7,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -255,4 +256,123 @@ Datum
 billadj_crowding_decades(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_FLOAT8(bj_across_crowding(PG_GETARG_INT64(0), PG_GETARG_INT64(1)));
+}
+
+#define GROUPS_MAX 64
+#define SHARED_LEAST 3			/* rows */
+#define SHARED_QUIET (USECS_PER_DAY / 2)
+#define PATTERN_DECADES 3.0
+
+/* A row of (decades, members, rows, since, until) for each group. */
+static void
+put_groups(FunctionCallInfo fcinfo, const BjGroup *groups, int n)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	for (int g = 0; g < n; g++)
+	{
+		int			count = Min(groups[g].count, BJ_ACROSS_MEMBERS);
+		Datum		members[BJ_ACROSS_MEMBERS];
+		Datum		values[5];
+		bool		nulls[5] = {false};
+
+		for (int i = 0; i < count; i++)
+			members[i] = Int32GetDatum(groups[g].members[i] + 1);
+		values[0] = Float8GetDatum(groups[g].decades);
+		values[1] = PointerGetDatum(construct_array(members, count, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+		values[2] = Int32GetDatum(groups[g].rows);
+		values[3] = TimestampTzGetDatum(groups[g].since - BJ_EPOCH_SHIFT);
+		values[4] = TimestampTzGetDatum(groups[g].until - BJ_EPOCH_SHIFT);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+}
+
+/*
+ * billadj.shared_rows(times timestamptz[], quantities double precision[],
+ *					   members int[], alike bigint[], present int[],
+ *					   accounts int, total bigint)
+ * rows in the order (time, quantity, member); members count from 1
+ */
+PG_FUNCTION_INFO_V1(billadj_shared_rows);
+Datum
+billadj_shared_rows(PG_FUNCTION_ARGS)
+{
+	Series		times = series_arg(PG_GETARG_DATUM(0), TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	Series		quantities = series_arg(PG_GETARG_DATUM(1), FLOAT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	Series		members = series_arg(PG_GETARG_DATUM(2), INT4OID, 4, true, TYPALIGN_INT);
+	Series		alike = series_arg(PG_GETARG_DATUM(3), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	Series		present = series_arg(PG_GETARG_DATUM(4), INT4OID, 4, true, TYPALIGN_INT);
+	int			accounts = PG_GETARG_INT32(5);
+	BjSharedRow *rows = palloc0(sizeof(BjSharedRow) * Max(times.n, 1));
+	BjCopier   *copiers = palloc0(sizeof(BjCopier) * Max(accounts, 1));
+	BjGroup    *groups = palloc0(sizeof(BjGroup) * GROUPS_MAX);
+	int			found;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (quantities.n != times.n || members.n != times.n || alike.n != times.n || present.n != times.n)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("the arrays of shared rows differ in length")));
+	for (int i = 0; i < times.n; i++)
+	{
+		int			member = DatumGetInt32(members.values[i]);
+
+		if (times.nulls[i] || quantities.nulls[i] || members.nulls[i] || alike.nulls[i] ||
+			present.nulls[i] || member < 1 || member > accounts)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("a shared row is not of one of %d accounts, or a value of it is NULL", accounts)));
+		rows[i] = (BjSharedRow) {
+			DatumGetTimestampTz(times.values[i]) + BJ_EPOCH_SHIFT, DatumGetFloat8(quantities.values[i]),
+			member - 1, DatumGetInt64(alike.values[i]), DatumGetInt32(present.values[i])
+		};
+	}
+	found = bj_across_copies(rows, times.n, PG_GETARG_INT64(6), SHARED_LEAST, SHARED_QUIET,
+							 copiers, accounts, groups, GROUPS_MAX);
+	put_groups(fcinfo, groups, Min(found, GROUPS_MAX));
+	return (Datum) 0;
+}
+
+/*
+ * billadj.shared_signs(baselines bytea[]): what went up and down together in
+ * the last two days, of streams that are looked at by the hour
+ */
+PG_FUNCTION_INFO_V1(billadj_shared_signs);
+Datum
+billadj_shared_signs(PG_FUNCTION_ARGS)
+{
+	Series		states = series_arg(PG_GETARG_DATUM(0), BYTEAOID, -1, false, TYPALIGN_INT);
+	BjPattern  *patterns = palloc0(sizeof(BjPattern) * Max(states.n, 1));
+	uint64	   *signs = palloc0(sizeof(uint64) * Max(states.n, 1));
+	int64	   *newest = palloc0(sizeof(int64) * Max(states.n, 1));
+	int		   *places = palloc(sizeof(int) * Max(states.n, 1));
+	BjGroup    *groups = palloc0(sizeof(BjGroup) * GROUPS_MAX);
+	int64		at = 0;
+	int			n = 0;
+	int			found;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < states.n; i++)
+	{
+		BjBaseline	baseline;
+
+		if (states.nulls[i] || !decode(DatumGetByteaPP(states.values[i]), &baseline) ||
+			!bj_baseline_is_mature(&baseline))
+			continue;
+		signs[i] = bj_baseline_signs(&baseline, &newest[i]);
+		at = Max(at, newest[i] - 2 * USECS_PER_HOUR);
+	}
+	for (int i = 0; i < states.n; i++)
+		if (newest[i] != 0 && bj_pattern_align(signs[i], newest[i], at, USECS_PER_HOUR, &patterns[n].signs))
+			places[n++] = i;
+	found = Min(bj_across_patterns(patterns, n, PATTERN_DECADES, groups, GROUPS_MAX), GROUPS_MAX);
+	for (int g = 0; g < found; g++)
+	{
+		for (int i = 0; i < Min(groups[g].count, BJ_ACROSS_MEMBERS); i++)
+			groups[g].members[i] = places[groups[g].members[i]];
+		groups[g].until = at;
+		groups[g].since = at - groups[g].rows * USECS_PER_HOUR;
+	}
+	put_groups(fcinfo, groups, found);
+	return (Datum) 0;
 }

@@ -401,15 +401,14 @@ BEGIN
         WHEN 'wrap' THEN format('the counter of %s passed its largest value on %s', subject, at)
         WHEN 'same_rows' THEN format('%s has %s rows from %s on with the same times and quantities as %s', subject, rows, since, others)
         WHEN 'same_pattern' THEN format('%s goes up and down together with %s, seen on %s', subject, others, at)
-        WHEN 'under_limit' THEN format('%s of %s requests for %s lie just under the limit of %s, and %s in the range of the same width below', detail ->> 'just_under',
-                                       detail ->> 'kind', anomaly ->> 'account', detail ->> 'limit', detail ->> 'before')
-        WHEN 'credits' THEN format('%s asked for %s of credits for %s from %s on, and others asked for %s on average', detail ->> 'requester', value, anomaly ->> 'account', since,
-                                   billadj.short_number(expected))
-        WHEN 'amount' THEN format('%s was charged %s in the period from %s on, where %s', anomaly ->> 'account', value, since, usual)
-        WHEN 'credit_share' THEN format('%s was given credits of %s of its charges in the period from %s on', anomaly ->> 'account',
-                                        billadj.short_number(observed * 100) || ' %', since)
-        WHEN 'unit_price' THEN format('%s was charged %s a unit in the period from %s on, where its contract comes to %s', subject, billadj.short_number(observed), since,
-                                      billadj.short_number(expected))
+        WHEN 'under_limit' THEN format('%s requests of kind %s by %s, most of them for %s, lie just under the limit of %s, and %s in the range of the same width below',
+                                       detail ->> 'just_under', detail ->> 'kind', detail ->> 'requester', anomaly ->> 'account', detail ->> 'limit', detail ->> 'before')
+        WHEN 'credits' THEN format('%s asked for credits of %s, most of them for %s, from %s on, where %s is usual for others', detail ->> 'requester', value,
+                                   anomaly ->> 'account', since, billadj.short_number(expected))
+        WHEN 'amount' THEN format('%s was charged %s in the period from %s on, where %s is what its earlier periods lead to expect', anomaly ->> 'account', value, since,
+                                  billadj.short_number(expected))
+        WHEN 'credit_share' THEN format('%s was given credits of %s of its charges in the period from %s on, where %s is usual for others', anomaly ->> 'account',
+                                        billadj.short_number(observed * 100) || ' %', since, billadj.short_number(expected * 100) || ' %')
         ELSE format('%s: %s on %s', subject, rule, at) END;
     IF factor > 0 THEN
         said := said || format(': %s times too %s, as if counted in another unit', billadj.short_number(factor), CASE WHEN ratio < 1 THEN 'little' ELSE 'much' END);
@@ -590,3 +589,179 @@ COMMENT ON FUNCTION billadj.replay_detector(jsonb, regclass, text[], text[], tst
     'what a detector with these parameters would have said of history, charges or the rows of an attached table, beside the verdicts given: found, false_alarm, not_judged; missed and silent: judged, and it says nothing; writes nothing';
 REVOKE ALL ON FUNCTION billadj.replay_detector(jsonb, regclass, text[], text[], tstzrange, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.replay_detector(jsonb, regclass, text[], text[], tstzrange, boolean) TO billadj_admin, billadj_operator, billadj_auditor;
+
+-- ---- beside other accounts ----
+
+CREATE FUNCTION billadj.note_finding(account text, meter text, rule text, since timestamptz, last_at timestamptz, decades double precision, observed double precision,
+                                     expected double precision, excess numeric, currency text, row_count bigint, detail jsonb) RETURNS bigint
+AS 'MODULE_PATHNAME', 'billadj_note_finding' LANGUAGE C;
+COMMENT ON FUNCTION billadj.note_finding(text, text, text, timestamptz, timestamptz, double precision, double precision, double precision, numeric, text, bigint, jsonb)
+    IS 'writes an anomaly of family account; part of detect_across()';
+REVOKE ALL ON FUNCTION billadj.note_finding(text, text, text, timestamptz, timestamptz, double precision, double precision, double precision, numeric, text, bigint, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.note_finding(text, text, text, timestamptz, timestamptz, double precision, double precision, double precision, numeric, text, bigint, jsonb)
+   TO billadj_operator;
+
+CREATE FUNCTION billadj.crowding_decades(just_under bigint, before bigint) RETURNS double precision
+AS 'MODULE_PATHNAME', 'billadj_crowding_decades' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION billadj.crowding_decades(bigint, bigint) IS 'how rare it is that so many amounts lie in the last 5 % under a limit, and so many in the 5 % below; part of detect_across()';
+REVOKE ALL ON FUNCTION billadj.crowding_decades(bigint, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.crowding_decades(bigint, bigint) TO billadj_operator, billadj_auditor;
+
+CREATE FUNCTION billadj.shared_rows(times timestamptz[], quantities double precision[], members integer[], alike bigint[], present integer[], accounts integer, total bigint,
+    OUT decades double precision, OUT member integer[], OUT rows integer, OUT since timestamptz, OUT until timestamptz) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'billadj_shared_rows' LANGUAGE C IMMUTABLE STRICT;
+COMMENT ON FUNCTION billadj.shared_rows(timestamptz[], double precision[], integer[], bigint[], integer[], integer, bigint)
+    IS 'groups of accounts with the same rows; part of detect_across()';
+REVOKE ALL ON FUNCTION billadj.shared_rows(timestamptz[], double precision[], integer[], bigint[], integer[], integer, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.shared_rows(timestamptz[], double precision[], integer[], bigint[], integer[], integer, bigint) TO billadj_operator, billadj_auditor;
+
+CREATE FUNCTION billadj.shared_signs(baselines bytea[],
+    OUT decades double precision, OUT member integer[], OUT rows integer, OUT since timestamptz, OUT until timestamptz) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'billadj_shared_signs' LANGUAGE C IMMUTABLE STRICT;
+COMMENT ON FUNCTION billadj.shared_signs(bytea[]) IS 'groups of accounts that go up and down together; part of detect_across()';
+REVOKE ALL ON FUNCTION billadj.shared_signs(bytea[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.shared_signs(bytea[]) TO billadj_operator, billadj_auditor;
+
+-- Every finding as a row for each account that it is about; nothing is written.
+-- A logarithm beyond others' by z deviations has z^2 / (2 ln 10) decades.
+CREATE FUNCTION billadj.findings_across(period tstzrange)
+RETURNS TABLE (rule text, account text, meter text, accounts text[], decades double precision, since timestamptz, until timestamptz, rows bigint,
+               observed double precision, expected double precision, excess numeric, currency text, detail jsonb)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+WITH usage AS MATERIALIZED (
+    SELECT c.account, c.meter, c.occurred_at AS at, c.quantity::double precision AS q, c.amount, c.currency, dense_rank() OVER (PARTITION BY c.meter ORDER BY c.account) AS n
+      FROM billadj.charge c
+     WHERE c.cause IN ('usage', 'backfill') AND c.row_count > 0 AND period @> c.occurred_at
+       AND c.period_start >= lower(period) - interval '70 days' AND c.period_start < upper(period)
+), counted AS (
+    SELECT u.meter, u.at, u.q, u.n, min(u.account) AS account, (sum(count(*)) OVER (PARTITION BY u.meter, u.q))::bigint AS alike,
+           count(*) OVER (PARTITION BY u.meter, u.at, u.q) AS sharing
+      FROM usage u WHERE u.q NOT IN (0, 'NaN') GROUP BY u.meter, u.at, u.q, u.n
+), present AS (
+    SELECT u.meter, u.at, count(DISTINCT u.n)::integer AS accounts FROM usage u GROUP BY u.meter, u.at
+), same AS (
+    SELECT c.meter, g.*
+      FROM (SELECT c.meter, array_agg(c.at ORDER BY c.at, c.q, c.n) AS times, array_agg(c.q ORDER BY c.at, c.q, c.n) AS quantities,
+                   array_agg(c.n::integer ORDER BY c.at, c.q, c.n) AS members, array_agg(c.alike ORDER BY c.at, c.q, c.n) AS alike,
+                   array_agg(p.accounts ORDER BY c.at, c.q, c.n) AS present
+              FROM counted c JOIN present p ON p.meter = c.meter AND p.at = c.at WHERE c.sharing > 1 GROUP BY c.meter) c
+     CROSS JOIN LATERAL (SELECT max(u.n)::integer AS accounts, count(*) AS total FROM usage u WHERE u.meter = c.meter) t
+     CROSS JOIN LATERAL billadj.shared_rows(c.times, c.quantities, c.members, c.alike, c.present, t.accounts, t.total) g
+), stream AS (
+    SELECT b.account, b.meter, b.state, row_number() OVER (PARTITION BY b.meter ORDER BY b.account) AS n FROM billadj.baseline b
+), together AS (
+    SELECT s.meter, g.*
+      FROM (SELECT s.meter, array_agg(s.state ORDER BY s.n) AS states FROM stream s WHERE s.n <= 4000 GROUP BY s.meter) s
+     CROSS JOIN LATERAL billadj.shared_signs(s.states) g
+     WHERE period && tstzrange(g.since, g.until, '[]')
+), request AS (
+    SELECT r.account, r.kind, r.currency, r.amount, r.requested_by, r.requested_at FROM billadj.override_request r WHERE period @> r.requested_at
+), crowded AS (
+    SELECT r.requested_by, r.kind, r.currency, b.bound, count(*) FILTER (WHERE r.amount > 0.95 * b.bound) AS just_under,
+           count(*) FILTER (WHERE r.amount <= 0.95 * b.bound) AS before, min(r.requested_at) AS since, max(r.requested_at) AS until,
+           mode() WITHIN GROUP (ORDER BY r.account) AS account, sum(r.amount) AS amount
+      FROM request r
+      JOIN (SELECT DISTINCT a.kind, a.currency, upper(a.band) AS bound FROM billadj.approval_rule a WHERE NOT upper_inf(a.band) AND upper(a.band) > 0) b
+        ON b.kind = r.kind AND b.currency = r.currency AND r.amount > 0.9 * b.bound AND r.amount <= b.bound
+     GROUP BY r.requested_by, r.kind, r.currency, b.bound
+), credited AS (
+    SELECT r.requested_by, r.currency, sum(r.amount) AS amount, count(*) AS n, min(r.requested_at) AS since, max(r.requested_at) AS until,
+           mode() WITHIN GROUP (ORDER BY r.account) AS account
+      FROM request r WHERE r.kind IN ('credit', 'discount', 'waive', 'refund', 'write_off') AND r.amount > 0 GROUP BY r.requested_by, r.currency
+), month AS (
+    SELECT c.account, c.currency, c.period_start, sum(c.amount) AS amount, count(*) AS n
+      FROM billadj.charge c WHERE c.period_start < upper(period) GROUP BY c.account, c.currency, c.period_start
+), against_own AS (
+    SELECT m.*, avg(ln(o.amount)) AS mean, coalesce(stddev_samp(ln(o.amount)), 0) AS deviation, count(*) AS history
+      FROM month m
+      JOIN month o ON o.account = m.account AND o.currency = m.currency AND o.period_start < m.period_start AND o.amount > 0
+     WHERE m.amount > 0 AND period @> m.period_start
+     GROUP BY m.account, m.currency, m.period_start, m.amount, m.n
+    HAVING count(*) >= 5
+), against_peers AS (
+    SELECT o.*, coalesce((SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY (ln(p.amount) - p.mean)::double precision) FROM against_own p
+                           WHERE p.currency = o.currency AND p.period_start = o.period_start AND p.account <> o.account HAVING count(*) >= 3), 0) AS common
+      FROM against_own o
+), share AS (
+    SELECT m.account, m.currency, m.period_start, m.amount, -sum(a.delta) AS credits, coalesce(-sum(a.delta), 0) / m.amount AS share
+      FROM month m
+      LEFT JOIN billadj.adjustment a ON a.account = m.account AND a.currency = m.currency AND a.period_start = m.period_start AND a.delta < 0
+     WHERE m.amount > 0 AND period @> m.period_start
+     GROUP BY m.account, m.currency, m.period_start, m.amount
+)
+SELECT 'same_rows', u.account, s.meter, m.accounts, s.decades, s.since, s.until, count(*), sum(u.q), NULL::double precision, sum(u.amount), min(u.currency),
+       jsonb_build_object('accounts', m.accounts)
+  FROM same s
+ CROSS JOIN LATERAL (SELECT array_agg(DISTINCT u.account ORDER BY u.account) AS accounts FROM usage u WHERE u.meter = s.meter AND u.n = ANY (s.member)) m
+  JOIN counted c ON c.meter = s.meter AND c.n = ANY (s.member) AND c.sharing > 1 AND c.at BETWEEN s.since AND s.until
+  JOIN usage u ON u.meter = c.meter AND u.n = c.n AND u.at = c.at AND u.q = c.q
+ GROUP BY u.account, s.meter, m.accounts, s.decades, s.since, s.until
+UNION ALL
+SELECT 'same_pattern', b.account, t.meter, m.accounts, t.decades, t.since, t.until, t.rows, NULL, NULL, 0, NULL, jsonb_build_object('accounts', m.accounts)
+  FROM together t
+ CROSS JOIN LATERAL (SELECT array_agg(b.account ORDER BY b.account) AS accounts FROM stream b WHERE b.meter = t.meter AND b.n = ANY (t.member)) m
+  JOIN stream b ON b.meter = t.meter AND b.n = ANY (t.member)
+UNION ALL
+SELECT 'under_limit', c.account, '', ARRAY[c.account], billadj.crowding_decades(c.just_under, c.before), c.since, c.until, c.just_under, c.just_under, c.before, c.amount, c.currency,
+       jsonb_build_object('requester', c.requested_by, 'kind', c.kind, 'limit', c.bound, 'just_under', c.just_under, 'before', c.before)
+  FROM crowded c WHERE billadj.crowding_decades(c.just_under, c.before) >= 3
+UNION ALL
+SELECT 'credits', c.account, '', ARRAY[c.account], (power((ln(c.amount) - o.mean) / o.deviation, 2) / (2 * ln(10::numeric)))::double precision, c.since, c.until, c.n, c.amount, exp(o.mean), c.amount,
+       c.currency, jsonb_build_object('requester', c.requested_by)
+  FROM credited c
+ CROSS JOIN LATERAL (SELECT avg(ln(o.amount)) AS mean, greatest(coalesce(stddev_samp(ln(o.amount)), 0), 0.5) AS deviation, count(*) AS n
+                       FROM credited o WHERE o.currency = c.currency AND o.requested_by <> c.requested_by) o
+ WHERE o.n >= 4 AND ln(c.amount) > o.mean AND power((ln(c.amount) - o.mean) / o.deviation, 2) / (2 * ln(10::numeric)) >= 3
+UNION ALL
+SELECT 'amount', p.account, '', ARRAY[p.account], z.decades, p.period_start, p.period_start, p.n, p.amount, exp(p.mean + p.common::numeric), p.amount - round(exp(p.mean + p.common::numeric), 2), p.currency, NULL
+  FROM against_peers p
+ CROSS JOIN LATERAL (SELECT (power((ln(p.amount) - p.mean - p.common::numeric) / greatest(p.deviation, 0.1), 2) / (2 * ln(10::numeric)))::double precision AS decades) z
+ WHERE z.decades >= 3
+UNION ALL
+SELECT 'credit_share', s.account, '', ARRAY[s.account], z.decades, s.period_start, s.period_start, 1, s.share, o.mean, s.credits, s.currency, NULL
+  FROM share s
+ CROSS JOIN LATERAL (SELECT avg(o.share) AS mean, greatest(coalesce(stddev_samp(o.share), 0), 0.02) AS deviation, count(*) AS n
+                       FROM share o WHERE o.currency = s.currency AND o.period_start = s.period_start AND o.account <> s.account) o
+ CROSS JOIN LATERAL (SELECT (power((s.share - o.mean) / o.deviation, 2) / (2 * ln(10::numeric)))::double precision AS decades) z
+ WHERE o.n >= 4 AND s.share > o.mean AND s.credits > 0 AND z.decades >= 3
+$function$;
+COMMENT ON FUNCTION billadj.findings_across(tstzrange) IS
+    'what shows only beside other accounts, in a period: same rows, same pattern, requests crowded under a limit, credits of a requester, amount and credit share of an account; writes nothing';
+REVOKE ALL ON FUNCTION billadj.findings_across(tstzrange) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.findings_across(tstzrange) TO billadj_operator, billadj_auditor;
+
+CREATE FUNCTION billadj.detect_across(period tstzrange)
+RETURNS TABLE (anomaly_id bigint, rule text, account text, meter text, accounts text[], money_at_risk numeric, currency text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+DECLARE
+    f record;
+BEGIN
+    PERFORM billadj.require_installed();
+    IF detect_across.period IS NULL OR isempty(detect_across.period) OR lower_inf(detect_across.period) OR upper_inf(detect_across.period) THEN
+        RAISE EXCEPTION 'period of detect_across is not bounded'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT * FROM billadj.detect_across(tstzrange(now() - interval ''7 days'', now()));';
+    END IF;
+    FOR f IN SELECT * FROM billadj.findings_across(detect_across.period) x ORDER BY x.account COLLATE "C", x.meter COLLATE "C", x.rule, x.since LOOP
+        -- once told is enough
+        CONTINUE WHEN EXISTS (SELECT FROM billadj.anomaly a
+                               WHERE a.account = f.account AND a.meter = f.meter AND a.family = 'account' AND a.rule = f.rule AND a.since <= f.until AND a.last_at >= f.since);
+        anomaly_id := billadj.note_finding(f.account, f.meter, f.rule, f.since, f.until, f.decades, f.observed, f.expected, f.excess, f.currency, f.rows, f.detail);
+        rule := f.rule;
+        account := f.account;
+        meter := f.meter;
+        accounts := f.accounts;
+        money_at_risk := abs(f.excess);
+        currency := f.currency;
+        RETURN NEXT;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION billadj.detect_across(tstzrange) IS
+    'opens an anomaly for each account of what findings_across() finds in a period, unless it was told before; a verdict closes it';
+REVOKE ALL ON FUNCTION billadj.detect_across(tstzrange) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.detect_across(tstzrange) TO billadj_operator;
