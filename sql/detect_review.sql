@@ -156,3 +156,4 @@ SET client_min_messages = error;
 DROP SCHEMA look CASCADE;
 SELECT count(*) >= 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
 DROP ROLE look_1, look_2, look_3, look_4, look_5, look_6, look_7;
+SELECT count(*) > 0 AS installed FROM billadj.install();
