@@ -148,7 +148,7 @@ END {
 	print ""
 	print "* Machine: " text["machine"] "."
 	print "* Versions: " text["version"] "; `-O2`, no LLVM."
-	print "* Host table: bigint identity primary key, unique text event key of 36 to 50 characters, account, meter, quantity (two decimals), time. The charge table of the open month has no index; the total has its primary key and fillfactor 10."
+	print "* Host table: bigint identity primary key, unique text event key of 36 to 50 characters, account, meter, quantity (two decimals), time. The charge table of the open month has no index; the total has its primary key and fillfactor 10. Anomaly detection is off."
 	print "* Rows: keys are drawn from 10,000 accounts × 5 meters, all of which have a total already; how many keys a row is said with each case, and the rows beyond that repeat the statement's keys, some much more often than others. One period."
 	print "* Prices: *tiered* is graduated with three tiers, *linear* is per unit. `set_based` is one PL/pgSQL statement trigger, `by_row` a PL/pgSQL row trigger, both tiered: a charge row for each usage row and a total for each key, by INSERT … ON CONFLICT DO UPDATE, into tables of the same columns, partitions and indexes."
 	print "* Server: fsync, full_page_writes, autovacuum and jit off, one backend on its own unless sessions are named. Every 1,000- and 100-row statement commits by itself. A WARNING or ERROR in the server's log fails the run."
