@@ -135,7 +135,7 @@ SELECT is_empty($$SELECT signature FROM routine p
 SELECT is_empty($$SELECT signature, p.provolatile, p.proparallel FROM routine p JOIN calculator USING (proname)
                    WHERE NOT has_function_privilege('public', p.oid, 'EXECUTE') OR p.proparallel <> 's'
                    -- what it draws is in the encoding of the database
-                      OR p.provolatile <> CASE p.proname WHEN 'sparkline' THEN 's' ELSE 'i' END$$,
+                      OR p.provolatile <> 'i'$$,
                 'each calculator is immutable, parallel safe and for everybody');
 SELECT is_empty($$SELECT signature FROM routine WHERE prorettype = 'trigger'::regtype AND proname NOT LIKE '%\_trigger'
                    OR prorettype <> 'trigger'::regtype AND proname LIKE '%\_trigger'$$,
