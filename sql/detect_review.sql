@@ -79,6 +79,7 @@ SELECT state, trusted IS NOT NULL AS trusted FROM billadj.anomaly WHERE anomaly_
 SELECT billadj.record_verdict(:ann, 'error', 'their agent counted bytes') IS NOT NULL AS recorded;
 SELECT billadj.record_verdict(:bob, 'expected') IS NOT NULL AS recorded;
 SELECT account, state, trusted IS NULL AS forgotten, closed_at IS NOT NULL AS closed FROM billadj.anomaly WHERE rule = 'spike' ORDER BY 1;
+SELECT b.account, r.incident AS open_in_the_stream FROM billadj.baseline b, billadj.read_baseline(b.account, b.meter, b.state) r WHERE b.account IN ('ann', 'bob') ORDER BY 1;
 SELECT account, verdict, note IS NOT NULL AS noted FROM billadj.verdict ORDER BY verdict_id;
 SELECT t.body FROM billadj.verdict v JOIN billadj.private_text t ON t.text_id::text = v.note;
 SELECT v -> 'verdict' AS verdict, v -> 'note' AS note FROM jsonb_array_elements(billadj.explain_anomaly(:ann) -> 'verdicts') v;
