@@ -109,8 +109,6 @@ union all
 select 'aggregate state is internal or has no combine function', a.aggfnoid::text
   from pg_aggregate a join pg_proc p on p.oid=a.aggfnoid join pg_namespace n on n.oid=p.pronamespace
   where n.nspname=$1 and (a.aggtranstype='internal'::regtype or a.aggcombinefn=0)
-  -- a series is learned in its order, of one account
-  and p.proname not in ('learned_baseline','peer_profile')
 union all
 select 'table is a member of an extension', t.relname from t join pg_depend d on d.classid='pg_class'::regclass and d.objid=t.oid and d.deptype='e'
 union all
@@ -134,7 +132,6 @@ SELECT is_empty($$SELECT signature FROM routine p
                 'PUBLIC may execute the calculators and nothing else');
 SELECT is_empty($$SELECT signature, p.provolatile, p.proparallel FROM routine p JOIN calculator USING (proname)
                    WHERE NOT has_function_privilege('public', p.oid, 'EXECUTE') OR p.proparallel <> 's'
-                   -- what it draws is in the encoding of the database
                       OR p.provolatile <> 'i'$$,
                 'each calculator is immutable, parallel safe and for everybody');
 SELECT is_empty($$SELECT signature FROM routine WHERE prorettype = 'trigger'::regtype AND proname NOT LIKE '%\_trigger'
