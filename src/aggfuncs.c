@@ -23,6 +23,7 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "core/rate.h"
 #include "core/sum.h"
 #include "errors.h"

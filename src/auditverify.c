@@ -19,6 +19,7 @@
 
 #include "auditlog.h"
 #include "auditverify.h"
+#include "compat.h"
 #include "errors.h"
 #include "sha256.h"
 

@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "baselines.h"
+#include "compat.h"
 #include "errors.h"
 #include "incidents.h"
 

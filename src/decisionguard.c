@@ -8,6 +8,7 @@
 #include "utils/timestamp.h"
 
 #include "apply.h"
+#include "compat.h"
 #include "core/cardnumber.h"
 #include "decide.h"
 #include "decisionguard.h"

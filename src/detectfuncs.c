@@ -15,6 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "baselines.h"
+#include "compat.h"
 #include "core/across.h"
 #include "core/baseline.h"
 #include "detectors.h"

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "fieldhash.h"
 #include "sha256.h"
 

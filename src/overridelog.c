@@ -10,6 +10,7 @@
 #include "utils/timestamp.h"
 
 #include "audit.h"
+#include "compat.h"
 #include "effects.h"
 #include "overridelog.h"
 

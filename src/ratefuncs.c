@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
+#include "compat.h"
 #include "core/rate.h"
 #include "errors.h"
 #include "numericcodec.h"

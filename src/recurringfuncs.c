@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "charges.h"
+#include "compat.h"
 #include "errors.h"
 #include "numericcodec.h"
 #include "recurring.h"

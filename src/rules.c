@@ -8,6 +8,7 @@
 #include "utils/datum.h"
 #include "utils/jsonb.h"
 
+#include "compat.h"
 #include "ownerspi.h"
 #include "rules.h"
 #include "spirow.h"

@@ -18,6 +18,7 @@
 #include "catalog/pg_enum.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "errors.h"
 #include "numericcodec.h"
 #include "period.h"
