@@ -448,7 +448,7 @@ is_off_price(const Incidents *in, const BjJudgement *j, double unit_price)
 {
 	double		off = unit_price - j->price_expected;
 
-	return Abs(off) > in->detect.price_tolerance * j->price_expected;
+	return (off < 0 ? -off : off) > in->detect.price_tolerance * j->price_expected;
 }
 
 static void

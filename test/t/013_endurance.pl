@@ -60,9 +60,17 @@ INSERT INTO usage_log VALUES (nextval('numbers'), 'k' || :a, 'bytes', :n, '2026-
 COMMIT;
 });
 
+# The server may notice only now that a backend of its own was killed.
 sub committed
 {
-	return $node->safe_psql('postgres', 'SELECT count(*) / 2 FROM usage_log');
+	foreach (1 .. 100)
+	{
+		my ($rc, $count) = $node->psql('postgres', 'SELECT count(*) / 2 FROM usage_log');
+
+		return $count if $rc == 0;
+		sleep(0.2);
+	}
+	die 'the server does not come back';
 }
 
 my @strange;
