@@ -133,7 +133,7 @@ FROM (VALUES
     ('Europe/Berlin', '[2026-03-01,2026-04-01)', '[2026-03-29,2026-03-30)'),
     ('Europe/Berlin', '[2026-10-01,2026-11-01)', '[2026-10-25,2026-10-26)'),
     ('America/Sao_Paulo', '[2017-10-01,2017-11-01)', '[2017-10-15,2017-10-16)'),
-    ('America/Havana', '[2026-10-01,2026-11-01)', '[2026-10-01,2026-11-01)'),
+    ('America/Havana', '[2020-10-01,2020-11-01)', '[2020-10-01,2020-11-01)'),
     ('America/St_Johns', '[2010-11-01,2010-12-01)', '[2010-11-07,2010-11-08)'),
     ('Australia/Lord_Howe', '[2026-04-01,2026-05-01)', '[2026-04-05,2026-04-06)'),
     ('Pacific/Apia', '[2011-12-01,2012-01-01)', '[2011-12-29,2011-12-31)')
@@ -225,7 +225,7 @@ SELECT billadj.period_at('2026-01-31', '1 month', at, 'UTC') AS period
 FROM unnest(ARRAY['2026-02-27 23:59:59.999999', '2026-02-28 00:00', '2025-12-31', '2026-01-31', '0001-03-01',
                   '9999-02-28']::timestamptz[]) AS at;
 -- the midnight that comes twice: the day, and the month, begin with the first one
-SELECT lower(billadj.period_at('2026-01-01 05:00+00', '1 month', '2026-11-01 04:30+00', 'America/Havana')) AS starts;
+SELECT lower(billadj.period_at('2020-01-01 05:00+00', '1 month', '2020-11-01 04:30+00', 'America/Havana')) AS starts;
 -- an anchor at a time that comes twice is the first boundary all the same
 SELECT lower(billadj.period_at(anchor, '1 month', anchor, 'Europe/Berlin')) = anchor AS first
 FROM unnest(ARRAY['2026-10-25 00:30+00', '2026-10-25 01:30+00']::timestamptz[]) AS anchor;
