@@ -624,11 +624,14 @@ GRANT EXECUTE ON FUNCTION billadj.shared_signs(bytea[]) TO billadj_operator, bil
 
 -- Every finding as a row for each account that it is about; nothing is written.
 -- A logarithm beyond others' by z deviations has z^2 / (2 ln 10) decades.
+-- The planner knows nothing of how many rows the parts below have, and a loop
+-- over a month of charges for each of them would never end.
 CREATE FUNCTION billadj.findings_across(period tstzrange)
 RETURNS TABLE (rule text, account text, meter text, accounts text[], decades double precision, since timestamptz, until timestamptz, rows bigint,
                observed double precision, expected double precision, excess numeric, currency text, detail jsonb)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off
 AS $function$
 WITH usage AS MATERIALIZED (
     SELECT c.account, c.meter, c.occurred_at AS at, c.quantity::double precision AS q, c.amount, c.currency, dense_rank() OVER (PARTITION BY c.meter ORDER BY c.account) AS n
