@@ -53,58 +53,16 @@ overlap(Span a, Span b)
 
 /* ---- periods ---- */
 
-/* A period of a cycle, cut to it; whole is what its lines are a share of. */
-typedef struct CutPeriod
-{
-	Period		period;
-	Span		whole;
-	Span		cut;
-} CutPeriod;
-
-/*
- * Where the zone changes, the last period ends with the cycle, some hours early
- * or late, and is as whole as the others: nobody pays for the hours.
- */
 static void
 cut_period(const BillingCycle *c, const Cycle *cycle, CutPeriod *p)
 {
-	p->whole = (Span) {p->period.start, p->period.end};
-	if (c->seam && p->period.end < c->valid.end)
-	{
-		Period		next = p->period;
-
-		bj_check(bj_cycle_next(cycle, &next));
-		if (next.end >= c->valid.end &&
-			c->valid.end - next.start < (next.end - next.start) / 2)
-			p->whole.end = c->valid.end;
-	}
-	else if (c->seam)
-		p->whole.end = c->valid.end;
-	p->cut = overlap(p->whole, c->valid);
+	bj_check(bj_cycles_cut(c, cycle, p));
 }
 
-/* The period that contains at, which the cycle does. */
 static void
 find_period(const BillingCycle *c, const Cycle *cycle, TimestampTz at, CutPeriod *p)
 {
-	Period		before;
-
-	bj_check(bj_cycle_find(cycle, at, &p->period));
-	if (c->seam && p->period.end >= c->valid.end && p->period.start > c->valid.start)
-	{
-		CutPeriod	earlier;
-
-		/* the hours behind the last boundary belong to the period before it */
-		bj_check(bj_cycle_find(cycle, p->period.start - 1, &before));
-		earlier.period = before;
-		cut_period(c, cycle, &earlier);
-		if (earlier.whole.end == c->valid.end)
-		{
-			*p = earlier;
-			return;
-		}
-	}
-	cut_period(c, cycle, p);
+	bj_check(bj_cycles_find(c, cycle, at, p));
 }
 
 static Cycle

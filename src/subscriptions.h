@@ -11,6 +11,7 @@
 
 #include "core/price.h"
 #include "core/recurring.h"
+#include "cycles.h"
 #include "keytext.h"
 
 typedef enum PriceKind
@@ -56,15 +57,6 @@ typedef struct Term
 	Decimal		discount;		/* percent */
 	TimestampTz priced_at;
 } Term;
-
-typedef struct BillingCycle
-{
-	Span		valid;
-	Clock		clock;
-	TimestampTz anchor;
-	Every		every;
-	bool		seam;
-} BillingCycle;
 
 /* What was billed of one line of a period: a row of recurring_total. */
 typedef struct BilledLine
