@@ -23,7 +23,7 @@ DATA = $(wildcard src/sql/update/billadj--*--*.sql)
 
 # ---- how it is proven ----
 
-REGRESS = install policy numeric money rate aggregate prorate explain anomaly catalogue attach usage default_usage totals parked correct backfill \
+REGRESS = install policy numeric money rate aggregate prorate explain anomaly catalogue attach usage default_usage totals parked correct backfill usage_period \
           partitions shadow monitor \
           subscription detect detect_review \
           override audit review \

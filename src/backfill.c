@@ -190,7 +190,7 @@ measure_changed(const UsageRow *row, const UsageMeasure *m, const ChargedRow *ch
 		if (row->fault.sqlstate != 0 || m->fault.sqlstate != 0 ||
 			!bj_key_equal(part->account, row->account) ||
 			!bj_key_equal(part->meter, m->meter) ||
-			part->period_start != row->period_start || price == NULL ||
+			part->period_start != m->period_start || price == NULL ||
 			bj_rate_quantity(&price->price, m->quantity, &counted) != BJ_OK ||
 			bj_decimal_compare(counted, part->quantity) != 0)
 			return true;
@@ -213,6 +213,17 @@ row_changed(const UsageRow *row, const ChargedRow *charged)
 	return false;
 }
 
+/* Is it usage of a period whose charges are kept no longer? */
+static bool
+charges_have_left(const UsageRow *row)
+{
+	for (int i = 0; i < row->nmeasures; i++)
+		if (row->fault.sqlstate == 0 &&
+			row->measures[i].period_start < bj_prices_charges_from())
+			return true;
+	return false;
+}
+
 /*
  * Rates a row that is neither charged nor parked, and charges the difference
  * where it is not what was charged.  A row of which only some measures are
@@ -225,8 +236,7 @@ rate_gap(Rating *rating, ParkedKeyless *keyless, UsageRow *row, ChargedRow *char
 	int			gaps = count_gaps(row, charged);
 	int64		id = rating->binding->attachment_id;
 
-	if (gaps == row->nmeasures && row->fault.sqlstate == 0 &&
-		row->period_start < bj_prices_charges_from())
+	if (gaps == row->nmeasures && charges_have_left(row))
 		return;
 	if (row_changed(row, charged))
 	{
@@ -260,7 +270,7 @@ rate_gaps(Rating *rating, HostRows *host)
 			continue;
 		wanted[n].event_key = host->rows[i].event_key;
 		wanted[n].has_at = host->rows[i].fault.sqlstate == 0;
-		wanted[n++].period_start = host->rows[i].period_start;
+		wanted[n++].period_start = bj_usagerow_likely_period(&host->rows[i]);
 	}
 	if (n > 0)
 		bj_check(bj_charges_find(rating->binding->book, rating->binding->attachment_id, wanted, n));
@@ -543,7 +553,7 @@ retry_event(Rating *rating, Relation rel, Parked *parked, int n)
 	faults = palloc0(row.nmeasures * sizeof(Fault));
 	charged.event_key = row.event_key;
 	charged.has_at = row.fault.sqlstate == 0;
-	charged.period_start = row.period_start;
+	charged.period_start = bj_usagerow_likely_period(&row);
 	bj_check(bj_charges_find(rating->binding->book, rating->binding->attachment_id, &charged, 1));
 	bj_rating_retry(rating, &charged, &row, faults);
 	hand_faults(rating, &row, faults, parked, n);

@@ -19,6 +19,7 @@
 #include "posture.h"
 #include "prices.h"
 #include "settings.h"
+#include "subperiods.h"
 #include "tables.h"
 #include "touched.h"
 
@@ -57,6 +58,7 @@ _PG_init(void)
 	bj_tables_init();
 	bj_charges_init();
 	bj_prices_init();
+	bj_subperiods_init();
 	bj_binding_init();
 	/* at commit in reverse: totals settle, requests are looked at, the log is sealed */
 	bj_audit_init();

@@ -859,6 +859,20 @@ likely_partitions(Finder *f, Relation parent)
 	return list_delete_oid(oids, InvalidOid);
 }
 
+/*
+ * Is anything of the row charged now, as far as was looked?  What was taken
+ * back in one month may have been charged anew in another, when other periods
+ * came to hold.
+ */
+static bool
+is_charged(const ChargedRow *row)
+{
+	for (const ChargedPart *part = row->parts; part != NULL; part = part->next)
+		if (part->rows != 0)
+			return true;
+	return false;
+}
+
 BjStatus
 bj_charges_find(BjBook book, int64 attachment_id, ChargedRow *rows, int nrows)
 {
@@ -878,12 +892,12 @@ bj_charges_find(BjBook book, int64 attachment_id, ChargedRow *rows, int nrows)
 	foreach(cell, first)
 		find_in(&f, lfirst_oid(cell));
 	for (int i = 0; i < nrows; i++)
-		all &= rows[i].done = rows[i].found;
+		all &= rows[i].done = is_charged(&rows[i]);
 	if (!all && parent->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 	{
 		PartitionDesc desc = RelationGetPartitionDesc(parent, true);
 
-		/* rare: the row was charged under another time, or never */
+		/* rare: the row was charged under another time or period, or never */
 		for (int i = 0; i < desc->nparts; i++)
 			if (!list_member_oid(first, desc->oids[i]))
 				find_in(&f, desc->oids[i]);

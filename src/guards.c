@@ -14,6 +14,7 @@
 
 #include "errors.h"
 #include "settings.h"
+#include "subperiods.h"
 
 bool
 bj_taken_verbatim(void)
@@ -37,6 +38,22 @@ billadj_catalogue_trigger(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("billadj.catalogue_trigger can be called only as a trigger")));
 	CacheInvalidateRelcache(trigdata->tg_relation);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * The same on terms, billing cycles and prices of plans: what is kept of them
+ * says in which period usage falls.
+ */
+PG_FUNCTION_INFO_V1(billadj_timeline_trigger);
+Datum
+billadj_timeline_trigger(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("billadj.timeline_trigger can be called only as a trigger")));
+	bj_subperiods_changed();
 	return PointerGetDatum(NULL);
 }
 

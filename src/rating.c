@@ -20,6 +20,7 @@
 #include "numericcodec.h"
 #include "parked.h"
 #include "rating.h"
+#include "subperiods.h"
 
 /* What a measure of a row comes to. */
 typedef struct Rated
@@ -44,6 +45,9 @@ bool
 bj_rating_begin(Rating *r, const Binding *binding)
 {
 	const char *problem = bj_prices_begin();
+
+	if (problem == NULL)
+		problem = bj_subperiods_begin();
 
 	memset(r, 0, sizeof(Rating));
 	r->context = CurrentMemoryContext;
@@ -366,7 +370,7 @@ charge_for(const UsageRow *row, const UsageMeasure *m, const CatalogPrice *price
 	c->event_key = row->event_key;
 	c->measure = m->bound->measure_text;
 	c->meter = m->meter;
-	c->period_start = row->period_start;
+	c->period_start = m->period_start;
 	c->occurred_at = row->occurred_at;
 	c->price_id = price->price_id;
 	c->currency = price->price.currency;

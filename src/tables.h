@@ -47,10 +47,14 @@ typedef enum BjTable
 	BJ_TABLE_PROPOSAL_ID_SEQ,
 	BJ_TABLE_OUTBOX,
 	BJ_TABLE_OUTBOX_ID_SEQ,
-	BJ_TABLE_CHARGE_ID_SEQ
+	BJ_TABLE_CHARGE_ID_SEQ,
+	BJ_TABLE_TERM,
+	BJ_TABLE_TERM_KEY,			/* the index of its primary key */
+	BJ_TABLE_BILLING_CYCLE,
+	BJ_TABLE_PLAN_PRICE
 } BjTable;
 
-#define BJ_NTABLES (BJ_TABLE_CHARGE_ID_SEQ + 1)
+#define BJ_NTABLES (BJ_TABLE_PLAN_PRICE + 1)
 
 /*
  * Where charges and totals are kept: those that are billed, or those that are

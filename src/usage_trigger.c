@@ -325,7 +325,7 @@ changes_find_charges(Rating *rating, Changes *c)
 		place[i] = n;
 		wanted[n].event_key = old->event_key;
 		wanted[n].has_at = old->fault.sqlstate == 0;
-		wanted[n++].period_start = old->period_start;
+		wanted[n++].period_start = bj_usagerow_likely_period(old);
 	}
 	status = n > 0 ? bj_charges_find(rating->binding->book, rating->binding->attachment_id, wanted, n) : BJ_OK;
 	if (status != BJ_OK)

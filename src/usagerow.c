@@ -22,6 +22,7 @@
 #include "errors.h"
 #include "numericcodec.h"
 #include "period.h"
+#include "subperiods.h"
 #include "usagerow.h"
 
 #define NO_KEY ((KeyText) {(Datum) 0, NULL, -1})
@@ -148,8 +149,37 @@ read_time(UsageRow *row, TupleTableSlot *slot)
 		row->at = DatumGetTimestampTz(value);
 }
 
-void
-bj_usagerow_place(UsageRow *row)
+/*
+ * The period of each measure: of several subscriptions another one may price
+ * another meter.
+ */
+static void
+place_measures(UsageRow *row)
+{
+	bool		any = bj_subperiods_any();
+
+	if (row->fault.sqlstate != 0)
+		return;
+	for (int i = 0; i < row->nmeasures; i++)
+	{
+		UsageMeasure *m = &row->measures[i];
+		UsagePeriod period;
+
+		m->period_start = row->month_start;
+		if (any && m->fault.sqlstate == 0 &&
+			bj_subperiods_find(row->account, m->meter, row->occurred_at, &period, &m->fault))
+			m->period_start = period.span.start;
+	}
+}
+
+TimestampTz
+bj_usagerow_likely_period(const UsageRow *row)
+{
+	return row->nmeasures > 0 ? row->measures[0].period_start : row->month_start;
+}
+
+static void
+place_row(UsageRow *row)
 {
 	const char *hint = "Correct the host row: an UPDATE of it rates it.";
 
@@ -172,10 +202,17 @@ bj_usagerow_place(UsageRow *row)
 		row->occurred_at = row->at;
 		if ((row->is_local &&
 			 !bj_period_instant(row->terms->zone, row->at, &row->occurred_at)) ||
-			!bj_period_month(row->terms->zone, row->occurred_at, &row->period_start))
+			!bj_period_month(row->terms->zone, row->occurred_at, &row->month_start))
 			bj_fault_set(&row->fault, ERRCODE_BJ_BAD_TIME,
 						 "time of usage is out of range", hint);
 	}
+}
+
+void
+bj_usagerow_place(UsageRow *row)
+{
+	place_row(row);
+	place_measures(row);
 }
 
 /* ---- quantities ---- */
@@ -320,7 +357,7 @@ bj_usagerow_read(const Binding *binding, TupleTableSlot *slot, UsageRow *row)
 	read_account(row, slot);
 	read_time(row, slot);
 	if (row->fault.sqlstate == 0)
-		bj_usagerow_place(row);
+		place_row(row);
 	check_key(row);
 
 	row->nmeasures = binding->nmeasures;
@@ -337,6 +374,7 @@ bj_usagerow_read(const Binding *binding, TupleTableSlot *slot, UsageRow *row)
 		else if (m->meter.length > BJ_KEY_MAX)
 			m->meter = NO_KEY;
 	}
+	place_measures(row);
 }
 
 static void

@@ -20,6 +20,7 @@ typedef struct UsageMeasure
 	KeyText		meter;			/* length -1: NULL in the row */
 	Decimal		quantity;		/* 0 unless the fault says otherwise */
 	const char *unread;			/* spelling of a quantity that is none, or NULL */
+	TimestampTz period_start;	/* valid without fault */
 	Fault		fault;			/* of this measure alone */
 } UsageMeasure;
 
@@ -32,7 +33,7 @@ typedef struct UsageRow
 	bool		has_at;
 	int64		at;				/* as read: an instant, or a clock time */
 	TimestampTz occurred_at;	/* valid without fault */
-	TimestampTz period_start;	/* valid without fault */
+	TimestampTz month_start;	/* its calendar month; valid without fault */
 	Fault		fault;			/* of the whole row */
 	const Binding *binding;
 	int			nmeasures;
@@ -67,7 +68,13 @@ extern bool bj_usagerow_from_mapped(const Binding *binding, Jsonb *mapped,
 /* Adds the measures of another such row of the same event key. */
 extern void bj_usagerow_join(UsageRow *row, const UsageRow *other);
 
-/* Account terms, instant and period; sets row->fault when they fail. */
+/*
+ * Account terms, instant and the periods of its measures; sets row->fault, or
+ * that of a measure, when they fail.
+ */
 extern void bj_usagerow_place(UsageRow *row);
+
+/* Where its charges are, if it has some; with row->fault none can be. */
+extern TimestampTz bj_usagerow_likely_period(const UsageRow *row);
 
 #endif							/* BILLADJ_USAGEROW_H */

@@ -25,7 +25,7 @@ REVOKE ALL ON FUNCTION billadj.reverse_rows(regclass, bigint, text[]) FROM PUBLI
 GRANT EXECUTE ON FUNCTION billadj.reverse_rows(regclass, bigint, text[]) TO billadj_admin, billadj_operator;
 
 -- The columns of a mapping as SQL: what the triggers read, in their spelling.
-CREATE FUNCTION billadj.mapped_sql(mapping jsonb, OUT account text, OUT event_key text, OUT occurred_at text, OUT measures text[])
+CREATE FUNCTION billadj.mapped_sql(mapping jsonb, OUT account text, OUT event_key text, OUT occurred_at text, OUT measures text[], OUT meter text)
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -35,9 +35,12 @@ SELECT CASE WHEN mapping->'account' ? 'column' THEN format('billadj.event_key(h.
           FROM jsonb_array_elements_text(mapping->'event_key') WITH ORDINALITY AS e(k, n)),
        CASE WHEN mapping->'occurred_at' ? 'column' THEN format('h.%I::timestamptz', mapping#>>'{occurred_at,column}')
             ELSE quote_literal(mapping#>>'{occurred_at,constant}') || '::timestamptz' END,
-       ARRAY(SELECT m->>'measure' FROM jsonb_array_elements(mapping->'measures') AS m)
+       ARRAY(SELECT m->>'measure' FROM jsonb_array_elements(mapping->'measures') AS m),
+       (SELECT format('CASE m.measure %s END', string_agg(format('WHEN %L THEN %s', m->>'measure',
+                   CASE WHEN m->'meter' ? 'column' THEN format('h.%I::text', m#>>'{meter,column}') ELSE quote_literal(m#>>'{meter,constant}') END), ' '))
+          FROM jsonb_array_elements(mapping->'measures') AS m)
 $function$;
-COMMENT ON FUNCTION billadj.mapped_sql(jsonb) IS 'SQL expressions, over a host row h, of what a mapping names';
+COMMENT ON FUNCTION billadj.mapped_sql(jsonb) IS 'SQL expressions, over a host row h and the name m.measure, of what a mapping names';
 REVOKE ALL ON FUNCTION billadj.mapped_sql(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.mapped_sql(jsonb) TO billadj_admin, billadj_operator, billadj_auditor;
 
@@ -67,12 +70,13 @@ BEGIN
            AND NOT EXISTS (SELECT FROM billadj.parked_usage p
                             WHERE p.attachment_id = $1 AND p.resolved_at IS NULL
                               AND p.event_key = %s AND p.measure IN (m.measure, ''))
-           -- months whose charges have left are nobody's gap
-           AND ($4 IS NULL OR %s >= $4 + 1
-                OR date_trunc('month', %s AT TIME ZONE coalesce((SELECT a.time_zone FROM billadj.account a WHERE a.account = %s), $5)) >= $4)
+           -- periods whose charges have left are nobody's gap; the first of a
+           -- month begins within a day of UTC, in every zone
+           AND ($4 IS NULL OR (%s BETWEEN '0001-02-01' AND '9999-11-01') IS NOT TRUE
+                OR lower((billadj.usage_period(%s, %s, %s)).period) >= ($4 - 1)::timestamp AT TIME ZONE 'UTC')
          LIMIT $3$query$, m.account, m.event_key, m.occurred_at, relation, m.book, m.event_key, m.event_key,
-                           m.occurred_at, m.occurred_at, m.account)
-        USING number, m.measures, max, (billadj.settings()).charges_from, (billadj.settings()).time_zone;
+                           m.occurred_at, m.account, m.meter, m.occurred_at)
+        USING number, m.measures, max, (billadj.settings()).charges_from;
 END
 $function$;
 COMMENT ON FUNCTION billadj.rating_gap(regclass, bigint) IS 'usage rows and measures of an attached table that are neither charged nor parked; backfill() rates them';

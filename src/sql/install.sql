@@ -40,6 +40,11 @@ AS 'MODULE_PATHNAME', 'billadj_append_only_trigger' LANGUAGE C;
 COMMENT ON FUNCTION billadj.append_only_trigger() IS 'trigger: refuses the statement, except while a dump is restored';
 REVOKE ALL ON FUNCTION billadj.append_only_trigger() FROM PUBLIC;
 
+CREATE FUNCTION billadj.timeline_trigger() RETURNS trigger
+AS 'MODULE_PATHNAME', 'billadj_timeline_trigger' LANGUAGE C;
+COMMENT ON FUNCTION billadj.timeline_trigger() IS 'trigger: tells all sessions to forget which periods subscriptions have';
+REVOKE ALL ON FUNCTION billadj.timeline_trigger() FROM PUBLIC;
+
 -- Charges name their price, so a price says for ever what it said.  What may
 -- change is when it ends, and only to an earlier time: a later one could claim
 -- usage that was already parked or charged under another price.
@@ -118,6 +123,9 @@ WITH RECURSIVE part(oid) AS (
     SELECT v.table_name, 'billadj_catalogue', 'AFTER', 'INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'catalogue_trigger'
       FROM (VALUES ('instance'), ('account'), ('meter'), ('rate_card'), ('price'), ('price_tier'), ('attachment'), ('detector'),
                    ('peer_group'), ('threshold_step')) AS v(table_name)
+    UNION ALL
+    SELECT v.table_name, 'billadj_timeline', 'AFTER', 'INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'timeline_trigger'
+      FROM (VALUES ('term'), ('billing_cycle'), ('plan_price')) AS v(table_name)
     UNION ALL
     SELECT v.table_name, 'billadj_append_only', 'BEFORE', v.events, 'STATEMENT', 'append_only_trigger'
       FROM (VALUES ('rate_card', 'DELETE OR TRUNCATE'), ('price', 'DELETE OR TRUNCATE'),

@@ -1,4 +1,14 @@
 
+-- in which period usage falls
+
+CREATE FUNCTION billadj.usage_period(account text, meter text, at timestamptz, OUT subscription_id bigint, OUT period tstzrange)
+AS 'MODULE_PATHNAME', 'billadj_usage_period' LANGUAGE C STABLE;
+COMMENT ON FUNCTION billadj.usage_period(text, text, timestamptz) IS
+    'the period in which usage of a meter is charged and whose periods these are: those of the subscription in force whose plan prices the meter, else of the oldest one in force, else (NULL) calendar months';
+REVOKE ALL ON FUNCTION billadj.usage_period(text, text, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.usage_period(text, text, timestamptz)
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+
 -- partitions of charge
 
 -- A month holds the period starts of one calendar month in every time zone:
