@@ -135,6 +135,13 @@ change_of(const BjBaseline *b, const Finding *f, int channel)
 	}
 }
 
+/* None speaks before there is some evidence. */
+static bool
+is_young(const BjBaseline *b, const Finding *f)
+{
+	return b->observations < LEAST_OBSERVATIONS || f->at - b->first_at < LEAST_AGE;
+}
+
 /* May the channel speak of this observation? */
 static bool
 is_mute(const BjBaseline *b, const BjDetect *detect, const Finding *f, int channel)
@@ -142,8 +149,6 @@ is_mute(const BjBaseline *b, const BjDetect *detect, const Finding *f, int chann
 	double		change;
 
 	if ((f->seen & (1u << channel)) == 0)
-		return true;
-	if (b->observations < LEAST_OBSERVATIONS || f->at - b->first_at < LEAST_AGE)
 		return true;
 	if (channel == CH_RUN)
 		return f->run < 3;
@@ -202,15 +207,15 @@ static void
 weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 {
 	double		second = 0;
+	bool		young = is_young(b, f);
 
 	f->decades = 0;
 	f->channel = CH_RESIDUAL;
-	for (int i = 0; i < BJ_CHANNELS; i++)
+	for (int i = 0; i < BJ_CHANNELS && !young; i++)
 	{
 		uint32_t	n = i == CH_RUN ? b->runs_ended :
 		i == CH_SIZE ? b->nonzero : b->observations;
 
-		f->rarity[i] = 0;
 		if (is_mute(b, detect, f, i))
 			continue;
 		f->rarity[i] = (i == CH_RUN ? run_rarity(b, f) :

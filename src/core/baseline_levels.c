@@ -71,27 +71,30 @@ shrunk(int16_t slot, int visits, double otherwise)
 	return (visits * bj_slot_value(slot) + (1.5 - visits / 2.0) * otherwise) / (1.5 + visits / 2.0);
 }
 
+/* How much a forecast counts whose error is the least, or larger. */
+static double
+weight_of(double error, double least)
+{
+	/* exp(-x / 2) */
+	return exp2_of(-0.72134752 * clip((error - least) / least, 0, 60));
+}
+
 /*
  * The forecasts from .. to - 1, each as good as its errors are small.  The
  * slow level alone knows no season: with the others about it hardly counts.
  */
 static double
-mixed(const BjBaseline *b, const double *each, int from, int to, double least)
+mixed(const double *weight, const double *each, int from, int to)
 {
 	double		sum = 0;
 	double		weights = 0;
 
-	least += 1e-9;
 	for (int i = from; i < to; i++)
 	{
-		/* exp(-x / 2) */
-		double		weight = exp2_of(-0.72134752 * clip((b->errors[i] - least) / least, 0, 60));
+		double		w = (i == 1 && from == 1 ? weight[i] * 0.05 : weight[i]) + 1e-12;
 
-		if (i == 1 && from == 1)
-			weight *= 0.05;
-		weight += 1e-12;
-		sum += weight * each[i];
-		weights += weight;
+		sum += w * each[i];
+		weights += w;
 	}
 	return sum / weights;
 }
@@ -109,6 +112,7 @@ bj_levels_forecast(const BjBaseline *b, int64_t at, Forecast *forecast)
 {
 	int			day = slot_of(at, BJ_HOUR / 2, 48);
 	int			week = slot_of(at, BJ_HOUR, 168);
+	double		weight[5];
 	double		least;
 
 	forecast->each[0] = b->fast;
@@ -116,13 +120,17 @@ bj_levels_forecast(const BjBaseline *b, int64_t at, Forecast *forecast)
 	forecast->each[2] = shrunk(b->day[day], visits_of(b, day), b->slow);
 	forecast->each[3] = shrunk(b->week[week], visits_of(b, 48 + week), forecast->each[2]);
 	least = b->errors[2] < b->errors[3] ? b->errors[2] : b->errors[3];
-	forecast->season = mixed(b, forecast->each, 2, 4, least);
+	for (int i = 2; i < 4; i++)
+		weight[i] = weight_of(b->errors[i], least + 1e-9);
+	forecast->season = mixed(weight, forecast->each, 2, 4);
 	forecast->each[4] = forecast->season * exp2_of(b->trend);
 	for (int i = 0; i < 5; i++)
 		if (b->errors[i] < least)
 			least = b->errors[i];
-	forecast->best = mixed(b, forecast->each, 0, 5, least);
-	forecast->seasonal = mixed(b, forecast->each, 1, 5, least);
+	for (int i = 0; i < 5; i++)
+		weight[i] = weight_of(b->errors[i], least + 1e-9);
+	forecast->best = mixed(weight, forecast->each, 0, 5);
+	forecast->seasonal = mixed(weight, forecast->each, 1, 5);
 	forecast->sigma = 1.25 * b->scale + 0.001 * size_of(b->slow) + 1e-9;
 	forecast->level = size_of(forecast->seasonal);
 	if (size_of(b->slow) > forecast->level)

@@ -23,13 +23,13 @@
 #define CREDIT_AT 4000.0		/* observations */
 #define LOG10_2 0.30102999566398120
 
-static int
+static inline int
 bin_of(double magnitude)
 {
 	double		bin = clip(magnitude, -300, 300) * BINS_PER_OCTAVE;
 	int			n = (int) bin;
 
-	return n > bin ? n - 1 : n;
+	return n - (n > bin);
 }
 
 /* Observations at or above a magnitude, linear inside the bin. */
@@ -131,39 +131,46 @@ is_empty(const BjTail *tail)
 	return true;
 }
 
+/* The largest as it will be; the bins may move. */
+static double
+raise_largest(BjTail *tail, double magnitude)
+{
+	/* one absurd value must not push the usual ones out of sight */
+	if (magnitude > tail->largest + REACH)
+		magnitude = tail->largest + REACH;
+	if (bin_of(magnitude) > tail->top)
+		align(tail, bin_of(magnitude));
+	tail->largest = (float) magnitude;
+	return magnitude;
+}
+
 /* weight: COUNT for one observation. */
 void
 bj_tail_add(BjTail *tail, double magnitude, int weight)
 {
-	int			bin = bin_of(magnitude);
+	double		decay = weight == COUNT ? 1.0 / HALVING : 1.0 / HALVING * weight / COUNT;
+	int			bin;
 	int			at;
 	int			sum;
 
 	if (tail->top == 0 && tail->largest == 0 && is_empty(tail))
 	{
-		tail->top = (int16_t) bin;
+		tail->top = (int16_t) bin_of(magnitude);
 		tail->largest = (float) magnitude;
 	}
 	else if (magnitude > tail->largest)
-	{
-		/* one absurd value must not push the usual ones out of sight */
-		if (magnitude > tail->largest + REACH)
-			magnitude = tail->largest + REACH;
-		bin = bin_of(magnitude);
-		if (bin > tail->top)
-			align(tail, bin);
-		tail->largest = (float) magnitude;
-	}
+		magnitude = raise_largest(tail, magnitude);
 	else
-		tail->largest = (float) (tail->largest - 1.0 / HALVING * weight / COUNT);
+		tail->largest = (float) (tail->largest - decay);
 	/* as long as the top bin holds any, the largest is in it */
-	if (bin_of(tail->largest) < tail->top)
+	if (clip(tail->largest, -300, 300) * BINS_PER_OCTAVE < tail->top)
 	{
 		if (tail->bins[BJ_BINS - 1] != 0)
 			tail->largest = ((float) tail->top + 0.01f) / BINS_PER_OCTAVE;
 		else
 			align(tail, bin_of(tail->largest));
 	}
+	bin = bin_of(magnitude);
 	if (bin > tail->top)
 		align(tail, bin);
 

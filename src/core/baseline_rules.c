@@ -84,6 +84,47 @@ print_of(double quantity)
 }
 
 /*
+ * How many rows had a print, 3 for more than two, and how many rows ago the
+ * last of them was.
+ */
+static int
+count_prints(const BjBaseline *b, uint8_t print, int *nearest)
+{
+	const uint64_t low = UINT64_C(0x7F7F7F7F7F7F7F7F);
+	uint64_t	pattern = print * UINT64_C(0x0101010101010101);
+	int			matches = 0;
+	uint8_t		any = 0;
+
+	*nearest = 0;
+	/* mostly there is none; a loop without a branch says so */
+	for (int i = 0; i < BJ_FINGERPRINTS; i++)
+		any |= b->prints[i] == print;
+	for (int i = 0; any && i < BJ_FINGERPRINTS; i += 8)
+	{
+		uint64_t	word;
+
+		memcpy(&word, b->prints + i, sizeof(word));
+		word ^= pattern;
+		/* is one of the eight bytes zero? */
+		if ((~(((word & low) + low) | word) & ~low) == 0)
+			continue;
+		for (int k = i; k < i + 8; k++)
+		{
+			int			back = (b->fingerprint_at - k + BJ_FINGERPRINTS) % BJ_FINGERPRINTS;
+
+			/* back = 0 is about to be overwritten; others were never used */
+			if (b->prints[k] != print || back == 0 || b->fingerprints[k] == 0)
+				continue;
+			if (*nearest == 0 || back < *nearest)
+				*nearest = back;
+			if (++matches > 2)
+				return matches;
+		}
+	}
+	return matches;
+}
+
+/*
  * Do the last rows repeat a run of earlier quantities?  Only rare ones tell:
  * a print that is there often proves nothing, nor does one that hardly differs
  * from the one before: a slow drift passes the same values again.
@@ -94,19 +135,9 @@ repeats_a_run(BjBaseline *b, double quantity)
 	uint8_t		print = print_of(quantity);
 	int			at = b->fingerprint_at;
 	int			lag = b->repeat_lag;
-	int			matches = 0;
-	int			nearest = 0;
+	int			nearest;
+	int			matches = count_prints(b, print, &nearest);
 
-	for (int back = 1; back < BJ_FINGERPRINTS; back++)
-	{
-		int			i = (at - back + BJ_FINGERPRINTS) % BJ_FINGERPRINTS;
-
-		if (b->fingerprints[i] == 0 || b->prints[i] != print)
-			continue;
-		matches++;
-		if (nearest == 0)
-			nearest = back;
-	}
 	if (quantity == 0 || matches == 0 || matches > 2 ||
 		size_of(quantity - b->last_value) < SMOOTH * size_of(quantity) ||
 		b->prints[(at - 1 + BJ_FINGERPRINTS) % BJ_FINGERPRINTS] == print)
