@@ -325,9 +325,13 @@ feed_peek(Feed *feed, Row *row)
 {
 	if (feed->next >= feed->nrows)
 	{
+		MemoryContext old = CurrentMemoryContext;
+
 		if (feed->table != NULL)
 			SPI_freetuptable(feed->table);
 		SPI_cursor_fetch(feed->portal, true, BATCH_ROWS);
+		/* SPI leaves us in a context that lives as long as the reader */
+		MemoryContextSwitchTo(old);
 		feed->table = SPI_tuptable;
 		feed->nrows = SPI_processed;
 		feed->next = 0;
@@ -570,11 +574,9 @@ bj_timeline_cycles(const TimelineRequest *q, MemoryContext context, Timeline *t)
 	t->subscription_id = q->subscription_id;
 	SPI_connect();
 	feed_open(&feed, q->cycles != NULL ? given_cycles : stored_cycles, q);
+	MemoryContextSwitchTo(context);
 	for (; feed_find(&feed, t, &row); feed_step(&feed))
-	{
-		MemoryContextSwitchTo(context);
 		add_cycle(t, row);
-	}
 	SPI_cursor_close(feed.portal);
 	SPI_finish();
 	MemoryContextSwitchTo(old);
