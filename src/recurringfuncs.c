@@ -18,6 +18,7 @@
 #include "errors.h"
 #include "numericcodec.h"
 #include "recurring.h"
+#include "recurringtotals.h"
 
 static char *
 getarg_string(FunctionCallInfo fcinfo, int n)
@@ -186,15 +187,19 @@ static void
 post(void *to, const Timeline *t, const Difference *d)
 {
 	Poster	   *p = to;
+	Datum		covers = bj_span_range(d->covers);
 	RecurringCharge charge = {
 		t->account, t->subscription_id, d->term_id, d->plan_price_id, d->period_start,
-		d->posted_period_start, d->due_at, bj_span_range(d->covers), d->quantity,
+		d->posted_period_start, d->due_at, covers, d->quantity,
 		d->amount, t->currency, d->cause, difference_basis(d)
 	};
 	TotalChange total = {
 		t->account, t->subscription_id, d->period_start, d->plan_price_id, d->quantity,
-		d->full, d->amount, d->line_covers, d->fresh
+		d->full, d->amount, covers, d->fresh
 	};
+
+	if (memcmp(&d->covers, &d->line_covers, sizeof(Span)) != 0)
+		total.covers = bj_span_range(d->line_covers);
 
 	if (!bj_charges_add_recurring(p->charges, &charge))
 		ereport(ERROR,
@@ -221,12 +226,13 @@ billadj_post_differences(PG_FUNCTION_ARGS)
 	reader = bj_timelines_open(&request, context);
 	MemoryContextSwitchTo(context);
 	poster.charges = bj_charges_open(BJ_BOOK_BILLED, &problem);
-	if (poster.charges == NULL)
+	if (poster.charges != NULL)
+		poster.totals = bj_totals_open(context, &problem);
+	if (poster.totals == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_BJ_NOT_INSTALLED),
 				 errmsg("%s", problem),
 				 errhint("SELECT * FROM billadj.self_check();")));
-	poster.totals = bj_totals_open(context);
 	each_difference(&request, &window, reader, post, &poster);
 	bj_totals_close(poster.totals);
 	bj_charges_close(poster.charges);

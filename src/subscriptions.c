@@ -28,7 +28,7 @@
 #include "subscriptions.h"
 #include "zone.h"
 
-/* Rows that are fetched, or written, together. */
+/* Rows that are fetched together. */
 #define BATCH_ROWS 1000
 
 /* The most columns of any of the queries. */
@@ -580,137 +580,6 @@ bj_timeline_cycles(const TimelineRequest *q, MemoryContext context, Timeline *t)
 	SPI_cursor_close(feed.portal);
 	SPI_finish();
 	MemoryContextSwitchTo(old);
-}
-
-/* ---- totals ---- */
-
-enum
-{
-	ACCOUNT, SUBSCRIPTION_ID, PERIOD_START, PLAN_PRICE_ID, QUANTITY, FULL_AMOUNT,
-	AMOUNT, COVERS, NCOLUMNS
-};
-
-/* Rows that are written by one statement. */
-typedef struct TotalBatch
-{
-	Datum	   *values[NCOLUMNS];
-	int			n;
-	SPIPlanPtr	plan;
-} TotalBatch;
-
-struct TotalWriter
-{
-	MemoryContext context;		/* of the buffered values */
-	TotalBatch	fresh;
-	TotalBatch	raised;
-};
-
-/*
- * A line that nobody saw billed is inserted, and nothing else: whoever billed it
- * behind our back makes this fail.
- */
-static const char *const insert_totals =
-	"INSERT INTO billadj.recurring_total (account, subscription_id, period_start, plan_price_id,"
-	" quantity, full_amount, amount, covers)"
-	" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)";
-
-static const char *const raise_totals =
-	"UPDATE billadj.recurring_total t SET amount = t.amount + n.amount, covers = n.covers"
-	" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS n(account, subscription_id, period_start, plan_price_id,"
-	" quantity, full_amount, amount, covers)"
-	" WHERE t.account = n.account COLLATE \"C\" AND t.subscription_id = n.subscription_id AND t.period_start = n.period_start"
-	" AND t.plan_price_id = n.plan_price_id AND t.quantity = n.quantity AND t.full_amount = n.full_amount";
-
-static const Oid column_types[NCOLUMNS] = {
-	TEXTOID, INT8OID, TIMESTAMPTZOID, INT8OID, NUMERICOID, NUMERICOID, NUMERICOID,
-	TSTZRANGEOID
-};
-static const Oid array_types[NCOLUMNS] = {
-	TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, NUMERICARRAYOID,
-	NUMERICARRAYOID, NUMERICARRAYOID, TSTZRANGEARRAYOID
-};
-
-static void
-batch_open(TotalBatch *b, MemoryContext context, const char *sql)
-{
-	for (int i = 0; i < NCOLUMNS; i++)
-		b->values[i] = MemoryContextAlloc(context, BATCH_ROWS * sizeof(Datum));
-	b->plan = SPI_prepare(sql, NCOLUMNS, (Oid *) array_types);
-	if (b->plan == NULL)
-		elog(ERROR, "could not prepare the write of recurring totals");
-}
-
-TotalWriter *
-bj_totals_open(MemoryContext context)
-{
-	TotalWriter *w = MemoryContextAllocZero(context, sizeof(TotalWriter));
-
-	w->context = AllocSetContextCreate(context, "billadj recurring totals",
-									   ALLOCSET_DEFAULT_SIZES);
-	batch_open(&w->fresh, context, insert_totals);
-	batch_open(&w->raised, context, raise_totals);
-	return w;
-}
-
-static void
-batch_flush(TotalBatch *b)
-{
-	Datum		arrays[NCOLUMNS];
-
-	for (int i = 0; i < NCOLUMNS; i++)
-	{
-		int16		length;
-		bool		by_value;
-		char		align;
-
-		get_typlenbyvalalign(column_types[i], &length, &by_value, &align);
-		arrays[i] = PointerGetDatum(construct_array(b->values[i], b->n, column_types[i],
-													length, by_value, align));
-	}
-	if (b->n > 0 &&
-		(SPI_execute_plan(b->plan, arrays, NULL, false, 0) < 0 || SPI_processed != b->n))
-		elog(ERROR, "wrote " UINT64_FORMAT " of %d recurring totals", SPI_processed, b->n);
-	b->n = 0;
-}
-
-static void
-totals_flush(TotalWriter *w)
-{
-	MemoryContext old = MemoryContextSwitchTo(w->context);
-
-	batch_flush(&w->fresh);
-	batch_flush(&w->raised);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(w->context);
-}
-
-void
-bj_totals_add(TotalWriter *w, const TotalChange *c)
-{
-	MemoryContext old = MemoryContextSwitchTo(w->context);
-	TotalBatch *b = c->fresh ? &w->fresh : &w->raised;
-	int			i = b->n++;
-
-	b->values[ACCOUNT][i] = PointerGetDatum(cstring_to_text_with_len(c->account.data,
-																	 c->account.length));
-	b->values[SUBSCRIPTION_ID][i] = Int64GetDatum(c->subscription_id);
-	b->values[PERIOD_START][i] = TimestampTzGetDatum(c->period_start);
-	b->values[PLAN_PRICE_ID][i] = Int64GetDatum(c->plan_price_id);
-	b->values[QUANTITY][i] = bj_numeric_make(c->quantity, 0);
-	b->values[FULL_AMOUNT][i] = bj_numeric_make(c->full, 0);
-	b->values[AMOUNT][i] = bj_numeric_make(c->amount, 0);
-	b->values[COVERS][i] = bj_span_range(c->covers);
-	MemoryContextSwitchTo(old);
-	if (b->n == BATCH_ROWS)
-		totals_flush(w);
-}
-
-void
-bj_totals_close(TotalWriter *w)
-{
-	totals_flush(w);
-	SPI_freeplan(w->fresh.plan);
-	SPI_freeplan(w->raised.plan);
 }
 
 Datum

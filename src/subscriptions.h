@@ -118,27 +118,6 @@ extern void bj_timelines_close(TimelineReader *reader);
 extern void bj_timeline_cycles(const TimelineRequest *request,
 							   MemoryContext context, Timeline *timeline);
 
-/* One that billed lines are raised by. */
-typedef struct TotalChange
-{
-	KeyText		account;
-	int64		subscription_id;
-	TimestampTz period_start;
-	int64		plan_price_id;
-	Decimal		quantity;
-	Decimal		full;
-	Decimal		amount;
-	Span		covers;			/* of the line as it is now */
-	bool		fresh;			/* it has no row yet */
-} TotalChange;
-
-typedef struct TotalWriter TotalWriter;
-
-/* Buffers rows of recurring_total; within the time of an open reader. */
-extern TotalWriter *bj_totals_open(MemoryContext context);
-extern void bj_totals_add(TotalWriter *writer, const TotalChange *change);
-extern void bj_totals_close(TotalWriter *writer);
-
 /* [start, end) as a tstzrange; PG_INT64_MAX is an open end. */
 extern Datum bj_span_range(Span span);
 

@@ -64,6 +64,7 @@ static const char *const table_names[BJ_NTABLES] = {
 	[BJ_TABLE_PROPOSAL_ID_SEQ] = "proposal_id_seq",
 	[BJ_TABLE_OUTBOX] = "outbox",
 	[BJ_TABLE_OUTBOX_ID_SEQ] = "outbox_id_seq",
+	[BJ_TABLE_RECURRING_TOTAL] = "recurring_total",
 	[BJ_TABLE_CHARGE_ID_SEQ] = "charge_id_seq",
 	[BJ_TABLE_TERM] = "term",
 	[BJ_TABLE_TERM_KEY] = "term_pkey",

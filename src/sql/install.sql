@@ -585,6 +585,9 @@ BEGIN
                    ('charge', 'jsonb', 'basis'),
                    ('tier_total', 'text', 'account,meter'), ('tier_total', 'timestamp with time zone', 'period_start'),
                    ('tier_total', 'bigint', 'price_id,row_count'), ('tier_total', 'numeric', 'quantity,amount'),
+                   ('recurring_total', 'text', 'account'), ('recurring_total', 'timestamp with time zone', 'period_start'),
+                   ('recurring_total', 'bigint', 'subscription_id,plan_price_id'), ('recurring_total', 'numeric', 'quantity,full_amount,amount,proposed'),
+                   ('recurring_total', 'tstzrange', 'covers'),
                    ('shadow_charge', 'text', 'account,event_key,measure,meter,currency,cause,created_by'),
                    ('shadow_charge', 'bigint', 'charge_id,attachment_id,price_id'),
                    ('shadow_charge', 'timestamp with time zone', 'period_start,posted_period_start,occurred_at,created_at'),
@@ -654,6 +657,7 @@ BEGIN
     WITH ours AS (
         SELECT p.relation AS oid FROM billadj.charge_partitions() p
         UNION ALL SELECT to_regclass('billadj.charge') UNION ALL SELECT to_regclass('billadj.tier_total')
+        UNION ALL SELECT to_regclass('billadj.recurring_total')
     )
     SELECT 'warning', 'foreign_trigger', format('trigger %I on %s does not fire for what billadj writes', t.tgname, t.tgrelid::regclass),
            format('DROP TRIGGER %I ON %s;', t.tgname, t.tgrelid::regclass)
@@ -669,7 +673,7 @@ BEGIN
     SELECT 'warning', 'foreign_constraint', format('constraint %I on %s is not checked for what billadj writes', c.conname, c.conrelid::regclass),
            format('ALTER TABLE %s DROP CONSTRAINT %I;', c.conrelid::regclass, c.conname)
       FROM ours o JOIN pg_constraint c ON c.conrelid = o.oid
-     WHERE c.contype NOT IN ('n', 't') AND c.conparentid = 0 AND c.coninhcount = 0 AND c.conname <> 'tier_total_pkey';
+     WHERE c.contype NOT IN ('n', 't') AND c.conparentid = 0 AND c.coninhcount = 0 AND c.conname NOT IN ('tier_total_pkey', 'recurring_total_pkey');
 END
 $function$;
 COMMENT ON FUNCTION billadj.self_check_guards() IS 'part of self_check(): guard triggers, and what others hung on the ledger';
