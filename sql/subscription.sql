@@ -236,6 +236,35 @@ SELECT plan, quantity, amount FROM billadj.mrr('2026-05-15') WHERE account IN ('
 SELECT month_start::date, opening + new + expansion + contraction + churn + reactivation = closing AS reconciles FROM billadj.mrr_movements('2026-01-01', '2026-09-01');
 SELECT * FROM billadj.lapsed_but_billing;
 
+-- ---- nothing is too long ago to be charged ----
+SELECT billadj.charge_horizon(), count(*) FROM billadj.subscription_run;
+SELECT billadj.charge_subscriptions('2026-06-01', since => '2026-05-01') >= 0 AS ran, billadj.charge_horizon();
+SELECT billadj.charge_subscriptions('2026-06-01') >= 0 AS ran, billadj.charge_horizon();
+SELECT billadj.charge_subscriptions('2027-02-01') > 0 AS charged, billadj.charge_horizon();
+SELECT billadj.charge_subscriptions('2027-02-01') AS again, billadj.charge_subscriptions('2026-09-01') AS earlier, billadj.charge_horizon();
+SELECT at, since, charged_until, charges > 0 AS charged FROM billadj.subscription_run ORDER BY run_id;
+-- subscribed since, and long before
+SELECT billadj.subscribe('late', 'ten', '2025-12-01', charge => false) AS late \gset
+SELECT billadj.charge_horizon(), billadj.charge_horizon('late'), billadj.charge_horizon('fix-half');
+SELECT due_at, what, amount FROM billadj.subscriptions_due('2027-01-15', '2027-03-15', 'late') LIMIT 3;
+SELECT billadj.charge_subscriptions('2027-02-01') AS charged, billadj.charge_horizon() AS then;
+SELECT count(*), min(period), max(period), sum(amount) FROM charged WHERE account = 'late';
+-- a price that was imported since, for the time of a term
+SELECT billadj.import_plan('{"plan": "ten", "currency": "USD", "prices": [{"component": "support", "model": "flat", "flat_amount": 1}]}', '[2025-11-01,2026-01-01)') \g /dev/null
+SELECT billadj.charge_horizon('late'), billadj.charge_subscriptions('2027-02-01') AS charged;
+SELECT component, count(*), min(period), max(posted) FROM charged WHERE account = 'late' GROUP BY component ORDER BY component;
+UPDATE billadj.subscription_run SET charged_until = '2000-01-01';
+
+-- ---- billed although no term calls for it ----
+SELECT billadj.subscribe('lapsed', 'ten', '2026-04-01', as_of => '2026-04-01') AS lapsed \gset
+UPDATE billadj.term SET superseded_at = now(), superseded_by = 0 WHERE account = 'lapsed';
+SELECT account, period_start, amount FROM billadj.lapsed_but_billing;
+SET row_security = off;
+INSERT INTO billadj.adjustment (account, adjustment_id, request_id, charge_id, period_start, posted_period_start, delta, currency, cause, affects, applied_by, applied_at)
+SELECT account, 2, 2, charge_id, period_start, period_start, -4, currency, 'credit', 'billed', 'somebody', '2026-04-02' FROM billadj.charge WHERE account = 'lapsed';
+RESET row_security;
+SELECT account, period_start, amount FROM billadj.lapsed_but_billing;
+
 -- ---- explained ----
 SELECT jsonb_pretty(e.explained - '{charge_id,created_at,created_by,term,plan_price,same_line}'::text[]) AS explained, e.explained #>> '{plan_price,component}' AS component,
        e.explained #>> '{term,plan}' AS plan, jsonb_array_length(e.explained -> 'same_line') AS same_line
@@ -252,6 +281,13 @@ SELECT * FROM billadj.change_quantity(:s, 2, '2020-01-01');
 SELECT * FROM billadj.pause(:s, '2026-06-18', until => '2026-06-01');
 SELECT billadj.subscribe('no', 'ten', '2026-01-01', ends_at => '2025-01-01');
 SELECT billadj.subscribe('no', 'ten', '2026-01-01', time_zone => 'Mars/Olympus');
+SELECT * FROM billadj.mrr_movements('2026-01-01', '2026-09-01', time_zone => 'UTC+3');
+SELECT billadj.subscribe('zone-2', 'ten', '2026-04-01', as_of => '2026-04-01') AS s \gset
+SELECT * FROM billadj.change_subscription(:s, '{"kind": "zone", "time_zone": "Mars/Olympus"}', '2026-04-02');
+SELECT * FROM billadj.change_subscription(:s, '{"kind": "zone"}', '2026-04-02');
+-- other periods begin before the clocks of the new zone are there
+SELECT count(*) FROM billadj.change_subscription(:s, '{"kind": "anchor", "at": "2026-05-01 03:00"}', '2026-04-03');
+SELECT * FROM billadj.change_subscription(:s, '{"kind": "zone", "time_zone": "America/New_York", "at": "2026-05-01"}', '2026-04-04');
 INSERT INTO billadj.term (account, subscription_id, term_id, valid, plan, priced_at, change_id)
 SELECT account, subscription_id, 0, valid, plan, priced_at, change_id FROM billadj.term WHERE account = 'renew' AND superseded_at IS NULL LIMIT 1;
 UPDATE billadj.term SET quantity = 2 WHERE account = 'renew' AND superseded_at IS NULL;

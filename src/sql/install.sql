@@ -158,7 +158,8 @@ WITH RECURSIVE part(oid) AS (
     SELECT v.table_name, 'billadj_append_only', 'BEFORE', v.events, 'STATEMENT', 'append_only_trigger'
       FROM (VALUES ('plan', 'DELETE OR TRUNCATE'), ('plan_price', 'DELETE OR TRUNCATE'), ('subscription', 'DELETE OR TRUNCATE'),
                    ('term', 'DELETE OR TRUNCATE'), ('billing_cycle', 'DELETE OR TRUNCATE'), ('milestone', 'DELETE OR TRUNCATE'),
-                   ('recurring_total', 'TRUNCATE'), ('subscription_change', 'UPDATE OR DELETE OR TRUNCATE')) AS v(table_name, events)
+                   ('recurring_total', 'TRUNCATE'), ('subscription_change', 'UPDATE OR DELETE OR TRUNCATE'),
+                   ('subscription_run', 'UPDATE OR DELETE OR TRUNCATE')) AS v(table_name, events)
     UNION ALL
     SELECT v.table_name, 'billadj_append_only', 'BEFORE', 'UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'append_only_trigger'
       FROM (VALUES ('verdict'), ('threshold_step')) AS v(table_name)

@@ -53,6 +53,7 @@ AS $function$
 #variable_conflict use_column
 BEGIN
     PERFORM billadj.require_installed();
+    PERFORM billadj.period_at(from_at, every, from_at, time_zone);      -- an unknown zone, or no length, is refused
     RETURN QUERY
     WITH bound AS (
         SELECT g AT TIME ZONE mrr_movements.time_zone AS at, row_number() OVER (ORDER BY g) AS n

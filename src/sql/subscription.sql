@@ -467,12 +467,22 @@ BEGIN
         PERFORM billadj.refuse_change(format('the subscription has no periods at %s', at), NULL, 'Name a time after its start.');
     END IF;
     IF change ->> 'kind' = 'zone' THEN
+        IF change ->> 'time_zone' IS NULL THEN
+            PERFORM billadj.refuse_change('a change of kind zone needs a time zone', NULL, 'Write "time_zone": a name of pg_timezone_names.');
+        END IF;
+        PERFORM billadj.period_at(at, '1 day', at, change ->> 'time_zone');     -- an unknown zone is refused
         IF change ->> 'time_zone' IS NOT DISTINCT FROM zone THEN
             RETURN cycles;
         END IF;
         -- where other periods begin anyway, there is no last one to end there
         IF at > lower((here ->> 'valid')::tstzrange) THEN
             seam := (at AT TIME ZONE zone) AT TIME ZONE (change ->> 'time_zone');
+        END IF;
+        -- the hours between would reach beyond periods that were agreed to end before
+        IF seam >= upper((here ->> 'valid')::tstzrange) THEN
+            PERFORM billadj.refuse_change(format('the zone cannot change at %s', at),
+                                          format('By the clock of the new zone that is %s; other periods begin at %s.', seam, upper((here ->> 'valid')::tstzrange)),
+                                          'Name the time at which those begin, or an earlier one.');
         END IF;
         fresh := here || jsonb_build_object('time_zone', change -> 'time_zone', 'anchor', ((here ->> 'anchor')::timestamptz AT TIME ZONE zone) AT TIME ZONE (change ->> 'time_zone'));
     ELSE
@@ -1160,6 +1170,38 @@ $function$;
 COMMENT ON FUNCTION billadj.tell_begun_terms(timestamptz, timestamptz, text, bigint) IS 'outbox rows for terms that began by themselves; part of charge_subscriptions()';
 REVOKE ALL ON FUNCTION billadj.tell_begun_terms(timestamptz, timestamptz, text, bigint) FROM PUBLIC;
 
+-- All that is not certain to be charged: what ended after the last run for all,
+-- whatever was subscribed since (the table is locked while a run goes on, so that
+-- nobody subscribes unseen), and terms that a price concerns which was imported
+-- since; that may have been in progress then, hence the day.
+CREATE FUNCTION billadj.charge_horizon(account text DEFAULT NULL, subscription bigint DEFAULT NULL) RETURNS timestamptz
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    last record;
+BEGIN
+    SELECT r.charged_until, r.created_at INTO last FROM billadj.subscription_run r ORDER BY r.run_id DESC LIMIT 1;
+    IF last.charged_until IS NULL THEN
+        RETURN '-infinity';
+    END IF;
+    RETURN least(last.charged_until,
+                 (SELECT min(s.starts_at) FROM billadj.subscription s
+                   WHERE s.created_at > last.created_at AND (charge_horizon.account IS NULL OR s.account = charge_horizon.account)
+                     AND (charge_horizon.subscription IS NULL OR s.subscription_id = charge_horizon.subscription)),
+                 (SELECT min(lower(t.valid)) FROM billadj.plan_price p
+                    JOIN billadj.term t ON t.plan = p.plan AND p.valid @> t.priced_at AND t.superseded_at IS NULL
+                   WHERE p.created_at > last.created_at - interval '1 day' AND p.kind <> 'usage'
+                     AND (charge_horizon.account IS NULL OR t.account = charge_horizon.account)
+                     AND (charge_horizon.subscription IS NULL OR t.subscription_id = charge_horizon.subscription)));
+END
+$function$;
+COMMENT ON FUNCTION billadj.charge_horizon(text, bigint) IS
+    'periods that ended before this are charged: what charge_subscriptions() need not look at; -infinity before its first run for all accounts';
+REVOKE ALL ON FUNCTION billadj.charge_horizon(text, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.charge_horizon(text, bigint)
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+
 -- For all subscriptions at once the table is locked against changes of any, and
 -- against a second run; a few of them are locked by their rows.
 CREATE FUNCTION billadj.charge_subscriptions(at timestamptz DEFAULT now(), account text DEFAULT NULL, subscription bigint DEFAULT NULL,
@@ -1171,7 +1213,7 @@ SET work_mem = '64MB'           -- three sorts of all subscriptions
 AS $function$
 #variable_conflict use_variable
 DECLARE
-    earliest timestamptz := coalesce(since, at - interval '3 months');
+    earliest timestamptz;
     number   bigint;
 BEGIN
     PERFORM billadj.require_installed();
@@ -1187,16 +1229,38 @@ BEGIN
             UPDATE billadj.subscription s SET revision = s.revision + 1 WHERE s.subscription_id = number;
         END LOOP;
     END IF;
+    earliest := coalesce(since, billadj.charge_horizon(account, subscription));
     number := billadj.renew_subscriptions(at, account, subscription);
     number := number + billadj.post_differences(at, earliest, at, account, subscription);
-    PERFORM billadj.tell_begun_terms(earliest, at, account, subscription);
+    -- nobody wants to hear today of what began long ago
+    PERFORM billadj.tell_begun_terms(greatest(earliest, at - interval '3 months'), at, account, subscription);
+    IF account IS NULL THEN
+        PERFORM billadj.note_run(at, earliest, number);
+    END IF;
     RETURN number;
 END
 $function$;
 COMMENT ON FUNCTION billadj.charge_subscriptions(timestamptz, text, bigint, timestamptz) IS
-    'charges what has fallen due of all subscriptions, of one account or of one; periods that ended more than 3 months ago only with since; returns how many charges that made; run it often, a second time adds nothing';
+    'charges what has fallen due of all subscriptions, of one account or of one, and was not charged yet, however long ago; since: only of periods that ended later; returns how many charges that made; run it often, a second time adds nothing';
 REVOKE ALL ON FUNCTION billadj.charge_subscriptions(timestamptz, text, bigint, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.charge_subscriptions(timestamptz, text, bigint, timestamptz) TO billadj_admin, billadj_operator;
+
+-- A run that began later than the ones before had got to leaves a gap: the next
+-- one without since closes it.
+CREATE FUNCTION billadj.note_run(at timestamptz, since timestamptz, charges bigint) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    until timestamptz := (SELECT r.charged_until FROM billadj.subscription_run r ORDER BY r.run_id DESC LIMIT 1);
+BEGIN
+    INSERT INTO billadj.subscription_run (at, since, charged_until, charges)
+    VALUES (note_run.at, note_run.since,
+            CASE WHEN note_run.since <= coalesce(until, '-infinity') THEN greatest(until, note_run.at) ELSE until END, note_run.charges);
+END
+$function$;
+COMMENT ON FUNCTION billadj.note_run(timestamptz, timestamptz, bigint) IS 'notes a run for all accounts; part of charge_subscriptions()';
+REVOKE ALL ON FUNCTION billadj.note_run(timestamptz, timestamptz, bigint) FROM PUBLIC;
 
 CREATE FUNCTION billadj.raise_prices(plan text, at timestamptz, mode text, as_of timestamptz DEFAULT now())
 RETURNS TABLE (account text, subscription_id bigint, action text, effective_at timestamptz, amount numeric)
@@ -1307,10 +1371,12 @@ AS $function$
 BEGIN
     PERFORM billadj.require_installed();
     RETURN QUERY
-    SELECT d.account, d.subscription_id, d.due_at, 'charge', format('%s %s', p.plan, p.component), d.amount, d.currency
-      FROM billadj.recurring_differences(subscriptions_due.to_at, subscriptions_due.from_at, NULL, subscriptions_due.of_account) d
+    SELECT d.account, d.subscription_id, d.due_at, CASE WHEN d.due_at < subscriptions_due.from_at THEN 'overdue' ELSE 'charge' END,
+           format('%s %s', p.plan, p.component), d.amount, d.currency
+      FROM billadj.recurring_differences(subscriptions_due.to_at, least(subscriptions_due.from_at, billadj.charge_horizon(subscriptions_due.of_account)),
+                                         NULL, subscriptions_due.of_account) d
       JOIN billadj.plan_price p ON p.plan_price_id = d.plan_price_id
-     WHERE d.due_at >= subscriptions_due.from_at AND d.due_at < subscriptions_due.to_at
+     WHERE d.due_at < subscriptions_due.to_at
     UNION ALL
     SELECT t.account, t.subscription_id, lower(t.valid), CASE WHEN b.state = 'trial' AND t.state = 'active' THEN 'trial end' ELSE 'change' END,
            format('%s, %s, %s', t.plan, t.quantity, t.state), NULL, NULL
@@ -1335,7 +1401,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION billadj.subscriptions_due(timestamptz, timestamptz, text) IS
-    'what falls due of subscriptions in a time: charges, trial ends, scheduled changes, ends, renewals and open milestones';
+    'what falls due of subscriptions in a time: charges, trial ends, scheduled changes, ends, renewals and open milestones; and what is overdue: due before, not charged yet';
 REVOKE ALL ON FUNCTION billadj.subscriptions_due(timestamptz, timestamptz, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.subscriptions_due(timestamptz, timestamptz, text)
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;

@@ -249,6 +249,27 @@ COMMENT ON COLUMN billadj.recurring_total.amount IS 'sum of its charges';
 COMMENT ON COLUMN billadj.recurring_total.proposed IS 'sum of its differences that exceed the policy and became proposals';
 COMMENT ON COLUMN billadj.recurring_total.covers IS 'from when to when it is charged for, gaps included';
 
+-- Where the last run for all got to: the next one need not look at what was
+-- charged then, and looks at everything that was not.
+CREATE TABLE billadj.subscription_run (
+    run_id        bigint      GENERATED ALWAYS AS IDENTITY,
+    at            timestamptz NOT NULL,
+    since         timestamptz NOT NULL,
+    charged_until timestamptz,
+    charges       bigint      NOT NULL,
+    created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    created_by    text        NOT NULL DEFAULT session_user,
+    CONSTRAINT subscription_run_pkey PRIMARY KEY (run_id)
+);
+COMMENT ON TABLE billadj.subscription_run IS 'runs of charge_subscriptions() for all accounts; append only';
+COMMENT ON COLUMN billadj.subscription_run.run_id IS 'its number';
+COMMENT ON COLUMN billadj.subscription_run.at IS 'what had fallen due by then was charged';
+COMMENT ON COLUMN billadj.subscription_run.since IS 'of periods that ended later';
+COMMENT ON COLUMN billadj.subscription_run.charged_until IS 'until when all is charged without a gap, by this run and those before; NULL: it is not';
+COMMENT ON COLUMN billadj.subscription_run.charges IS 'how many charges that made';
+COMMENT ON COLUMN billadj.subscription_run.created_at IS 'when it was made';
+COMMENT ON COLUMN billadj.subscription_run.created_by IS 'the login that made it';
+
 CREATE TABLE billadj.milestone (
     account         text        COLLATE "C" NOT NULL,
     milestone_id    bigint      NOT NULL,
@@ -361,20 +382,29 @@ COMMENT ON COLUMN billadj.subscription_state.charged_from IS 'beginning of the l
 -- The two ends of leakage.  Whoever pays in arrears is charged when a period has
 -- ended, so that one is allowed to be open.
 CREATE VIEW billadj.lapsed_but_billing WITH (security_invoker = true) AS
-SELECT r.account, r.subscription_id, r.period_start, r.covers, r.amount + r.proposed AS amount, s.currency
+SELECT r.account, r.subscription_id, r.period_start, r.covers, r.amount + r.proposed + coalesce(a.delta, 0) AS amount, s.currency
   FROM billadj.recurring_total r
   JOIN billadj.subscription s ON s.account = r.account AND s.subscription_id = r.subscription_id
   JOIN billadj.plan_price p ON p.plan_price_id = r.plan_price_id AND p.kind = 'recurring'
- WHERE r.amount + r.proposed <> 0
+  -- what persons adjusted; a correction is a proposal of ours, and in proposed
+  LEFT JOIN (SELECT c.account, c.subscription_id, c.period_start, c.plan_price_id, c.quantity,
+                    (c.basis ->> 'full_amount')::numeric AS full_amount, sum(a.delta) AS delta
+               FROM billadj.adjustment a
+               JOIN billadj.charge c ON c.account = a.account AND c.charge_id = a.charge_id AND c.period_start = a.period_start
+              WHERE a.affects = 'billed' AND a.cause <> 'correction' AND c.plan_price_id IS NOT NULL
+              GROUP BY 1, 2, 3, 4, 5, 6) a
+         ON a.account = r.account AND a.subscription_id = r.subscription_id AND a.period_start = r.period_start
+        AND a.plan_price_id = r.plan_price_id AND a.quantity = r.quantity AND a.full_amount = r.full_amount
+ WHERE r.amount + r.proposed + coalesce(a.delta, 0) <> 0
    AND NOT EXISTS (SELECT FROM billadj.term t
                     WHERE t.account = r.account AND t.subscription_id = r.subscription_id AND t.superseded_at IS NULL
                       AND t.state IN ('active', 'forfeited') AND t.valid && r.covers);
-COMMENT ON VIEW billadj.lapsed_but_billing IS 'lines that are billed and not credited although no term calls for them';
+COMMENT ON VIEW billadj.lapsed_but_billing IS 'lines that are billed, and neither credited nor adjusted away, although no term calls for them';
 COMMENT ON COLUMN billadj.lapsed_but_billing.account IS 'who is billed';
 COMMENT ON COLUMN billadj.lapsed_but_billing.subscription_id IS 'the subscription';
 COMMENT ON COLUMN billadj.lapsed_but_billing.period_start IS 'beginning of the period';
 COMMENT ON COLUMN billadj.lapsed_but_billing.covers IS 'what the line is charged for';
-COMMENT ON COLUMN billadj.lapsed_but_billing.amount IS 'what is billed of it';
+COMMENT ON COLUMN billadj.lapsed_but_billing.amount IS 'what is billed of it: charges, what is proposed, and adjustments';
 COMMENT ON COLUMN billadj.lapsed_but_billing.currency IS 'ISO 4217 code of the amount';
 
 CREATE VIEW billadj.active_but_unbilled WITH (security_invoker = true) AS
@@ -400,7 +430,7 @@ COMMENT ON COLUMN billadj.active_but_unbilled.timing IS 'advance or arrears';
 COMMENT ON COLUMN billadj.active_but_unbilled.valid IS 'when the term holds';
 
 GRANT SELECT ON billadj.plan, billadj.plan_price, billadj.subscription, billadj.term, billadj.billing_cycle,
-      billadj.subscription_change, billadj.recurring_total, billadj.milestone, billadj.change_policy,
+      billadj.subscription_change, billadj.recurring_total, billadj.subscription_run, billadj.milestone, billadj.change_policy,
       billadj.subscription_attachment, billadj.subscription_state, billadj.lapsed_but_billing, billadj.active_but_unbilled
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
 GRANT INSERT ON billadj.plan, billadj.plan_price, billadj.subscription_attachment TO billadj_admin;
