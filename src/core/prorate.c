@@ -264,6 +264,23 @@ are_months_apart(int32_t first, int32_t end, int32_t *months)
 		 bj_calendar_add_months(end, -*months) == first);
 }
 
+/*
+ * The day, or the one before it where clocks skip that one: then both begin at
+ * once, and a boundary on the day that never was is named by it.  (Pacific/Apia,
+ * 30 December 2011.)
+ */
+static int32_t
+skipped_or(const Clock *clock, int64_t instant, int32_t day)
+{
+	int64_t		begins;
+
+	if (clock == NULL ||
+		bj_clock_instant(clock, (day - 1) * BJ_DAY, &begins) != BJ_OK ||
+		begins != instant)
+		return day;
+	return day - 1;
+}
+
 /* How many months a period has that begins and ends at any time of the day. */
 static BjStatus
 months_of(const Ruler *ruler, Span period, int32_t *months)
@@ -275,7 +292,9 @@ months_of(const Ruler *ruler, Span period, int32_t *months)
 	if ((status = bj_clock_day(ruler->clock, period.start, &first)) != BJ_OK ||
 		(status = bj_clock_day(ruler->clock, period.end, &end)) != BJ_OK)
 		return status;
-	if (are_months_apart(first, end, months))
+	if (are_months_apart(first, end, months) ||
+		are_months_apart(skipped_or(ruler->clock, period.start, first),
+						 skipped_or(ruler->clock, period.end, end), months))
 		return BJ_OK;
 
 	/* It may end with its last day instead of the midnight after. */
