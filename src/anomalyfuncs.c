@@ -124,10 +124,11 @@ begin_partition(WindowObject window, PartitionState *state)
 
 /*
  * Judges the current row; false when it has no time or no quantity.  *threshold
- * is where an incident opens.
+ * is where an incident opens.  describe: what was expected is asked for.
  */
 static bool
-judge_current(FunctionCallInfo fcinfo, BjJudgement *judgement, double *threshold)
+judge_current(FunctionCallInfo fcinfo, bool describe, BjJudgement *judgement,
+			  double *threshold)
 {
 	WindowObject window = PG_WINDOW_OBJECT();
 	PartitionState *state;
@@ -150,6 +151,7 @@ judge_current(FunctionCallInfo fcinfo, BjJudgement *judgement, double *threshold
 	if (row.at < PG_INT64_MAX / 2)
 		row.at += EPOCH_SHIFT;
 	row.quantity = bj_numeric_double(quantity);
+	state->detect.describe = describe;
 	bj_stream_observe(&state->stream, &state->detect, &row, judgement);
 	*threshold = state->detect.threshold;
 	return true;
@@ -166,7 +168,7 @@ billadj_anomaly_score(PG_FUNCTION_ARGS)
 	BjJudgement judgement;
 	double		threshold;
 
-	if (!judge_current(fcinfo, &judgement, &threshold))
+	if (!judge_current(fcinfo, false, &judgement, &threshold))
 		PG_RETURN_NULL();
 	PG_RETURN_FLOAT8(judgement.score);
 }
@@ -236,7 +238,7 @@ billadj_anomaly_detail(PG_FUNCTION_ARGS)
 	const char *alert;
 	double		threshold;
 
-	if (!judge_current(fcinfo, &j, &threshold))
+	if (!judge_current(fcinfo, true, &j, &threshold))
 		PG_RETURN_NULL();
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_number(&state, "score", j.score);

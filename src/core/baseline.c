@@ -7,6 +7,7 @@
 #define MOST_EMPTY 240			/* empty buckets that are observed in a row */
 #define LEAST_ALERT 3.0			/* decades: a score of 0.5 */
 #define CAPPED 2.9
+#define LEAST_TO_PEEK 20		/* observations */
 #define OUTSIDE 0.01			/* of the rows are outside lo..hi */
 #define HELD_WEIGHT 0.6			/* share of the observations that the tails,
 								 * halved now and then, still hold */
@@ -65,7 +66,7 @@ scaled(BjBaseline *b, double x)
 	{
 		int			exponent = exponent_of(size_of(x));
 
-		b->exponent = exponent < -900 ? -900 : exponent > 900 ? 900 : exponent;
+		b->exponent = (int16_t) (exponent < -900 ? -900 : exponent > 900 ? 900 : exponent);
 		b->flags |= BJ_FLAG_EXPONENT;
 	}
 	x = clip(x * power_of_two(-b->exponent), -1e30, 1e30);
@@ -104,13 +105,20 @@ reason_of(const Finding *f)
 	}
 }
 
+/* Which the residual of one observation in 100 passes. */
+static double
+usual_width(const BjBaseline *b, double sigma)
+{
+	return b->observations < 20 ? 4 * sigma :
+		exp2_of(bj_tail_quantile(&b->tails[CH_RESIDUAL], OUTSIDE, (uint32_t) (HELD_WEIGHT * b->observations)));
+}
+
 /* What was expected of an observation, in the unit of the rows. */
 void
 bj_describe(const BjBaseline *b, const Finding *f, BjJudgement *judgement)
 {
 	double		scale = scale_of(b);
-	double		width = b->observations < 20 ? 4 * f->forecast.sigma :
-	exp2_of(bj_tail_quantile(&b->tails[CH_RESIDUAL], OUTSIDE, (uint32_t) (HELD_WEIGHT * b->observations)));
+	double		width = usual_width(b, f->forecast.sigma);
 
 	judgement->observed = f->x * scale;
 	judgement->expected = f->forecast.best * scale;
@@ -215,9 +223,10 @@ bucket_width(const BjBaseline *b)
 static int64_t
 bucket_of(const BjBaseline *b, int64_t at)
 {
-	int64_t		width = bucket_width(b);
+	int64_t		hour = at / BJ_HOUR - (at % BJ_HOUR < 0);
+	int64_t		day = at / BJ_DAY - (at % BJ_DAY < 0);
 
-	return at - (at % width + (at % width < 0 ? width : 0));
+	return mode_of(b) == BJ_MODE_DAYS ? day * BJ_DAY : hour * BJ_HOUR;
 }
 
 /* Closes buckets until the one that begins at `next` is the open one. */
@@ -244,6 +253,34 @@ close_buckets(BjStream *stream, const BjDetect *detect, int64_t next,
 	}
 }
 
+/*
+ * Up to which sum the bucket that has just begun is nothing to speak of: what
+ * is expected of the whole bucket, or one of 100 passes, if no channel minds.
+ * It spares the rows in between the judging, and the reading of all that only
+ * judging needs.
+ */
+static void
+set_limit(BjBaseline *b, const BjDetect *detect)
+{
+	double		gap = b->observations > 0 ? (double) (b->bucket_at - b->observed_at) / BJ_SECOND : 0;
+	Forecast	forecast;
+	Finding		f;
+	double		least;
+
+	b->limit = 1e30f;
+	if (b->observations < LEAST_TO_PEEK)
+		return;
+	bj_levels_forecast(b, b->bucket_at, &forecast);
+	least = forecast.best > forecast.seasonal ? forecast.best : forecast.seasonal;
+	b->limit = keep(least);
+	bj_judge(b, detect, b->bucket_at, least + usual_width(b, forecast.sigma), gap, 0, &f);
+	for (int i = 0; i < BJ_CHANNELS; i++)
+		if (f.rarity[i] >= LEAST_ALERT)
+			return;
+	if (f.rarity[CH_LOG] < LEAST_ALERT)
+		b->limit = keep(f.x);
+}
+
 /* The open bucket, as soon as what it has is too much for a whole one. */
 static void
 peek(BjStream *stream, const BjDetect *detect, BjJudgement *judgement)
@@ -253,9 +290,14 @@ peek(BjStream *stream, const BjDetect *detect, BjJudgement *judgement)
 	Finding		f;
 	double		decades;
 
-	if (b->observations < 20)
+	if (b->bucket_sum <= b->limit && (!detect->describe || b->observations < LEAST_TO_PEEK))
 		return;
 	bj_judge(b, detect, b->bucket_at, b->bucket_sum, gap, b->bucket_rows, &f);
+	if (b->bucket_sum <= b->limit)
+	{
+		announce(b, &f, 0, judgement);
+		return;
+	}
 	if (f.residual <= 0 || f.seasonal <= 0)
 		return;
 	decades = onset(b, detect, b->bucket_at, bj_calibrated(f.decades));
@@ -265,18 +307,8 @@ peek(BjStream *stream, const BjDetect *detect, BjJudgement *judgement)
 }
 
 static void
-observe_in_bucket(BjStream *stream, const BjDetect *detect, int64_t at, double x,
-				  BjJudgement *judgement)
+add_to_bucket(BjBaseline *b, const BjDetect *detect, int64_t at, double x)
 {
-	BjBaseline *b = &stream->baseline;
-	int64_t		bucket = bucket_of(b, at);
-
-	if ((b->flags & BJ_FLAG_BUCKET) == 0)
-	{
-		b->flags |= BJ_FLAG_BUCKET;
-		b->bucket_at = bucket;
-	}
-	close_buckets(stream, detect, bucket, judgement);
 	if (b->bucket_rows == 0)
 		b->bucket_sum = x;
 	else if (detect->bucketing == BJ_BUCKET_SUM)
@@ -285,6 +317,24 @@ observe_in_bucket(BjStream *stream, const BjDetect *detect, int64_t at, double x
 		b->bucket_sum = x;
 	b->bucket_rows++;
 	bj_days_turn(b, at);
+}
+
+static void
+observe_in_bucket(BjStream *stream, const BjDetect *detect, int64_t at, double x,
+				  BjJudgement *judgement)
+{
+	BjBaseline *b = &stream->baseline;
+	int64_t		bucket = bucket_of(b, at);
+
+	if ((b->flags & BJ_FLAG_BUCKET) == 0 || b->bucket_at < bucket)
+	{
+		if ((b->flags & BJ_FLAG_BUCKET) == 0)
+			b->bucket_at = bucket;
+		b->flags |= BJ_FLAG_BUCKET;
+		close_buckets(stream, detect, bucket, judgement);
+		set_limit(b, detect);
+	}
+	add_to_bucket(b, detect, at, x);
 	peek(stream, detect, judgement);
 }
 
@@ -337,6 +387,54 @@ bj_stream_observe(BjStream *stream, const BjDetect *detect, const BjRow *row,
 		observe_in_bucket(stream, detect, at, x, judgement);
 }
 
+/* Is the unit price off, for whoever keeps incidents of prices? */
+static bool
+is_off_price(const BjDetect *detect, const BjRow *row, const BjJudgement *j)
+{
+	return row->has_price && j->price_expected > 0 &&
+		size_of(row->unit_price - j->price_expected) > detect->price_tolerance * j->price_expected;
+}
+
+/* The same steps as above, on a copy, as far as they can be gone. */
+bool
+bj_stream_absorb(BjBaseline *baseline, const BjDetect *detect, const BjRow *row)
+{
+	const uint32_t needed = BJ_FLAG_BUCKET | BJ_FLAG_EXPONENT;
+	BjBaseline	next;
+	BjBaseline *b = &next;
+	BjJudgement j;
+	int64_t		at = row->at > baseline->last_at ? row->at : baseline->last_at;
+	double		seconds;
+
+	if (baseline->rows == 0 || mode_of(baseline) <= BJ_MODE_ROWS ||
+		detect->cumulative || detect->describe ||
+		(baseline->flags & (needed | BJ_FLAG_INCIDENT | BJ_FLAG_PRICE)) != needed ||
+		at > TIME_MAX || bucket_of(baseline, at) != baseline->bucket_at ||
+		!(row->quantity >= 0))
+		return false;
+	seconds = (double) (at - baseline->last_at) / BJ_SECOND;
+	memcpy(b, baseline, (size_t) BJ_HEAD_SIZE);
+	memset(&j, 0, sizeof(j));
+	if (bj_rules_observe(b, detect, row, &j))
+	{
+		bj_rules_price(b, detect, row, &j);
+		if (b->rows < UINT32_MAX)
+			b->rows++;
+		b->last_value = row->quantity;
+		if (bj_cadence_observe(b, seconds) || mode_of(b) != mode_of(baseline))
+			return false;
+		b->last_at = at;
+		add_to_bucket(b, detect, at, scaled(b, row->quantity));
+		if (!(b->bucket_sum <= b->limit) || j.price_opened || j.price_closed ||
+			is_off_price(detect, row, &j))
+			return false;
+	}
+	if (j.rules != 0)
+		return false;
+	memcpy(baseline, b, (size_t) BJ_HEAD_SIZE);
+	return true;
+}
+
 int64_t
 bj_stream_due_at(const BjStream *stream)
 {
@@ -366,6 +464,12 @@ bj_stream_due(const BjStream *stream, const BjDetect *detect, int64_t now,
 		observe_silence(&copy.baseline, detect,
 						(double) (now - copy.baseline.last_at) / BJ_SECOND, judgement);
 	return judgement->opened || judgement->escalated || judgement->gap_closed;
+}
+
+bool
+bj_baseline_has_bucket(const BjBaseline *baseline)
+{
+	return mode_of(baseline) >= BJ_MODE_HOURS;
 }
 
 bool

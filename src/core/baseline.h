@@ -132,6 +132,8 @@ typedef struct BjDetect
 	bool		learn_only;		/* warm-up: no incident opens */
 	bool		rules;			/* judge single rows too: duplicates, late,
 								 * negative */
+	bool		describe;		/* say what was expected also of a row that
+								 * only adds to a bucket */
 	bool		use_bounds;		/* earliest and latest hold */
 	int64_t		earliest;		/* a row before it is too old */
 	int64_t		latest;			/* a row after it is in the future */
@@ -236,6 +238,15 @@ extern void bj_stream_observe(BjStream *stream, const BjDetect *detect,
 							  const BjRow *row, BjJudgement *judgement);
 
 /*
+ * Learns a row that only adds to the open bucket, and of which there is nothing
+ * to be said, as bj_stream_observe() does.  False, and nothing is changed, if
+ * that is not so.  Of *baseline only the head is read and written, see
+ * baseline_layout.h: a caller need not have more.
+ */
+extern bool bj_stream_absorb(BjBaseline *baseline, const BjDetect *detect,
+							 const BjRow *row);
+
+/*
  * What would be said of silence at `now`, without a row: a bucket that ended
  * and a gap that is due.  Changes nothing.  True when there is something to
  * tell: an incident opens, escalates, or the gap is one; *judgement is written
@@ -268,6 +279,18 @@ extern void bj_baseline_encode(const BjBaseline *baseline, BjCrc crc,
 							   uint8_t *bytes);
 extern BjStatus bj_baseline_decode(const uint8_t *bytes, size_t size, BjCrc crc,
 								   BjBaseline *baseline);
+
+/*
+ * The head of a baseline alone, BJ_BUCKET_SIZE bytes; of *baseline no more is
+ * read or written.
+ */
+extern void bj_bucket_encode(const BjBaseline *baseline, BjCrc crc,
+							 uint8_t *bytes);
+extern BjStatus bj_bucket_decode(const uint8_t *bytes, size_t size, BjCrc crc,
+								 BjBaseline *baseline);
+
+/* Is the stream judged by buckets, so that rows can be absorbed? */
+extern bool bj_baseline_has_bucket(const BjBaseline *baseline);
 
 /* The open incident likewise, BJ_INCIDENT_SIZE bytes. */
 extern void bj_incident_encode(const BjIncident *incident, BjCrc crc,

@@ -56,7 +56,7 @@ bj_cadence_observe(BjBaseline *b, double seconds)
 	if (n > 5)
 		follow(&b->regular, seconds >= 0.6 * median && seconds <= 1.6 * median, 0.02, n - 6);
 	follow(&b->pace, clip(seconds, 0, 10 * 86400), 0.02, n);
-	if (b->spacings < UINT16_MAX)
+	if (b->spacings < UINT8_MAX)
 		b->spacings++;
 	if (b->spacings < LEAST_SPACINGS)
 		return false;

@@ -16,6 +16,9 @@
 #define BJ_HOUR (3600 * BJ_SECOND)
 #define BJ_DAY (24 * BJ_HOUR)
 
+/* Times in the bounds of which sums of them do not overflow. */
+#define TIME_MAX INT64_C(4000000000000000000)
+
 /* what is looked at; each has a tail */
 enum
 {

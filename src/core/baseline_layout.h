@@ -6,8 +6,9 @@
  * padding, so that the bytes are the struct, little-endian: decoding is a copy
  * and a judgement.  Included by baseline.h only.
  *
- * What changes with each row stands first, what changes when a bucket closes
- * behind it: an update that changes the head only is small in WAL.
+ * What changes with each row stands first, the head; what changes only with an
+ * observation, which of a dense stream is a whole bucket, behind it.  Between
+ * observations the head is stored by itself.
  *
  * Values are kept times 2^-exponent, which is chosen at the first value that
  * is not zero; so floats do for streams of bytes and of fractions.
@@ -15,6 +16,7 @@
 #ifndef BILLADJ_CORE_BASELINE_LAYOUT_H
 #define BILLADJ_CORE_BASELINE_LAYOUT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define BJ_CHANNELS 15
@@ -50,22 +52,24 @@ typedef struct BjBaseline
 	float		price;			/* log2 of the usual unit price */
 	float		today_turn[2];	/* sum of the rows' directions on a clock of
 								 * 24 hours */
-	uint16_t	price_rows;
-	uint16_t	price_run;		/* rows off the usual price */
-	uint16_t	spacings;		/* seen */
-	uint16_t	mode_votes;		/* rows that spoke for another mode */
+	float		limit;			/* of bucket_sum: up to it there is nothing to
+								 * be said before the bucket ends */
 	uint16_t	late_day;		/* day after first_at of the last late alert */
 	uint16_t	duplicate_day;
-	uint16_t	fingerprint_at; /* next to be overwritten */
-	uint16_t	fingerprints[BJ_FINGERPRINTS];
 	uint16_t	duplicates;
 	uint16_t	gaps;			/* told of, on a regular stream */
-	uint16_t	absurd;			/* first rows that were not believed */
+	int16_t		exponent;
+	uint16_t	fingerprints[BJ_FINGERPRINTS];
 	uint8_t		prints[BJ_FINGERPRINTS];	/* of quantities, as above */
+	uint8_t		fingerprint_at; /* next to be overwritten */
+	uint8_t		price_rows;		/* counts of what is young end at 255 */
+	uint8_t		price_run;		/* rows off the usual price */
+	uint8_t		spacings;		/* seen */
+	uint8_t		mode_votes;		/* rows that spoke for another mode */
 	uint8_t		repeat_lag;		/* rows back that the last ones repeat */
 	uint8_t		repeat_run;		/* how many of them */
 	uint8_t		reset_day;		/* of the month, of the last reset */
-	uint8_t		reserved[1];
+	uint8_t		reserved[2];
 
 	/* the rest: changes with each observation */
 	int64_t		observed_at;	/* begin of the last observation */
@@ -75,7 +79,7 @@ typedef struct BjBaseline
 	double		run_value;		/* of the last observation */
 	uint32_t	run;			/* observations equal to it in a row */
 	uint32_t	observations;
-	int32_t		exponent;
+	uint32_t	spare;
 	float		alert_decades;
 	float		fast;
 	float		slow;
@@ -125,6 +129,8 @@ typedef struct BjBaseline
 
 /* magic 2, version 1, flags 1, size 2, reserved 2, CRC-32C 4, zero 4 */
 #define BJ_STATE_HEADER 16
+#define BJ_HEAD_SIZE ((int32_t) offsetof(BjBaseline, observed_at))
+#define BJ_BUCKET_SIZE (36 + BJ_HEAD_SIZE)
 #define BJ_BASELINE_SIZE (BJ_STATE_HEADER + (int32_t) sizeof(BjBaseline))
 #define BJ_INCIDENT_SIZE (BJ_STATE_HEADER + 112 + (int32_t) sizeof(BjBaseline))
 

@@ -274,10 +274,5 @@ bj_levels_keep_young(BjBaseline *trusted, const BjBaseline *b)
 void
 bj_levels_reset(BjBaseline *b)
 {
-	uint32_t	flags = b->flags;
-	int32_t		exponent = b->exponent;
-
-	memset(&b->observed_at, 0, sizeof(*b) - offsetof(BjBaseline, observed_at));
-	b->flags = flags;
-	b->exponent = exponent;
+	memset(&b->observed_at, 0, sizeof(*b) - BJ_HEAD_SIZE);
 }

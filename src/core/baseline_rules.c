@@ -7,9 +7,6 @@
  */
 #include "core/baseline_internal.h"
 
-/* Times in the bounds of which sums of them do not overflow. */
-#define TIME_MAX INT64_C(4000000000000000000)
-
 #define SMOOTH 0.01				/* share by which rows must differ to tell */
 #define RARE 0.02				/* a rule is quiet where more rows break it */
 
@@ -219,7 +216,7 @@ bj_rules_observe(BjBaseline *b, const BjDetect *detect, const BjRow *row,
 	if (repeats_a_run(b, row->quantity) && detect->rules)
 		say(judgement, BJ_REASON_NEAR_DUPLICATE, row);
 	b->fingerprints[b->fingerprint_at] = fingerprint;
-	b->fingerprint_at = (uint16_t) ((b->fingerprint_at + 1) % BJ_FINGERPRINTS);
+	b->fingerprint_at = (uint8_t) ((b->fingerprint_at + 1) % BJ_FINGERPRINTS);
 	if (row->at < b->last_at - late_after(b))
 	{
 		if (detect->rules && b->late_day != today)
@@ -337,7 +334,7 @@ bj_rules_price(BjBaseline *b, const BjDetect *detect, const BjRow *row,
 			judgement->price_closed = true;
 		b->flags &= ~BJ_FLAG_PRICE;
 		b->price_run = 0;
-		if (b->price_rows < UINT16_MAX)
+		if (b->price_rows < UINT8_MAX)
 			b->price_rows++;
 		follow(&b->price, price, 0.1, b->price_rows);
 		return;

@@ -34,40 +34,31 @@ bj_crc32c(const void *data, size_t size)
 }
 
 /*
- * The fields of the struct by their order: for machines of the other byte
- * order, and to know which of them are reals.  bj_layout_size() must be the
- * size of the struct; a unit test says so.
+ * The fields of the struct by their order, for machines of the other byte
+ * order.  bj_layout_size() must be the size of the struct; a unit test says so.
  */
-typedef enum FieldKind
-{
-	FIELD_INTEGER,
-	FIELD_REAL
-} FieldKind;
-
 typedef struct FieldRun
 {
 	uint8_t		width;
-	uint8_t		kind;
 	uint16_t	count;
 } FieldRun;
 
 #define SLOTS (24 + 48 + 168)
 
+static const FieldRun head_layout[] = {
+	/* first_at .. flags, spacing .. limit, late_day .. reserved */
+	{8, 5}, {4, 4}, {4, 7}, {2, BJ_FINGERPRINTS + 5}, {1, BJ_FINGERPRINTS + 10},
+};
+
 static const FieldRun layout[] = {
-	/* the head, first_at .. reserved */
-	{8, FIELD_INTEGER, 3}, {8, FIELD_REAL, 2}, {4, FIELD_INTEGER, 4},
-	{4, FIELD_REAL, 6}, {2, FIELD_INTEGER, BJ_FINGERPRINTS + 10},
-	{1, FIELD_INTEGER, BJ_FINGERPRINTS + 4},
 	/* observed_at .. filler */
-	{8, FIELD_INTEGER, 4}, {8, FIELD_REAL, 1}, {4, FIELD_INTEGER, 3},
-	{4, FIELD_REAL, 27}, {4, FIELD_INTEGER, 1}, {2, FIELD_INTEGER, 2},
-	{1, FIELD_INTEGER, 2}, {2, FIELD_INTEGER, 1},
+	{8, 5}, {4, 3 + 27 + 1}, {2, 2}, {1, 2}, {2, 1},
 	/* repeats .. visits */
-	{4, FIELD_REAL, 10}, {2, FIELD_INTEGER, 2 + SLOTS}, {1, FIELD_INTEGER, 108},
+	{4, 10}, {2, 2 + SLOTS}, {1, 108},
 };
 
 static const FieldRun tail_layout[] = {
-	{4, FIELD_REAL, 1}, {2, FIELD_INTEGER, 1}, {1, FIELD_INTEGER, BJ_BINS},
+	{4, 1}, {2, 1}, {1, BJ_BINS},
 };
 
 #define RUNS(array) (int) (sizeof(array) / sizeof(array[0]))
@@ -85,7 +76,7 @@ size_of_runs(const FieldRun *runs, int count)
 size_t
 bj_layout_size(void)
 {
-	return size_of_runs(layout, RUNS(layout)) +
+	return size_of_runs(head_layout, RUNS(head_layout)) + size_of_runs(layout, RUNS(layout)) +
 		BJ_CHANNELS * size_of_runs(tail_layout, RUNS(tail_layout));
 }
 
@@ -104,80 +95,96 @@ turn_fields(const FieldRun *runs, int count, uint8_t *at)
 			}
 }
 
-static void
-turn(uint8_t *bytes)
+static bool
+is_little_endian(void)
 {
 	static const uint16_t one = 1;
 	uint8_t		first;
 
 	memcpy(&first, &one, 1);
-	if (first == 1)
+	return first == 1;
+}
+
+static void
+turn_head(uint8_t *bytes)
+{
+	if (!is_little_endian())
+		turn_fields(head_layout, RUNS(head_layout), bytes);
+}
+
+static void
+turn(uint8_t *bytes)
+{
+	if (is_little_endian())
 		return;
-	turn_fields(layout, RUNS(layout), bytes);
+	turn_head(bytes);
+	turn_fields(layout, RUNS(layout), bytes + BJ_HEAD_SIZE);
 	for (int i = 0; i < BJ_CHANNELS; i++)
 		turn_fields(tail_layout, RUNS(tail_layout),
 					bytes + offsetof(BjBaseline, tails) + (size_t) i * sizeof(BjTail));
 }
 
-/* Finite, and no larger than keep() lets through where it is a float. */
+/* Finite, and no larger than keep() lets through.  A loop without a branch. */
 static bool
-are_reals_sound(const FieldRun *runs, int count, const uint8_t *at)
+are_floats_sound(const float *floats, int count)
 {
+	const uint32_t most = 0x7149F500;	/* a little above 1e30 */
+	int			bad = 0;
+
 	for (int i = 0; i < count; i++)
 	{
-		if (runs[i].kind == FIELD_INTEGER)
-		{
-			at += (size_t) runs[i].width * runs[i].count;
-			continue;
-		}
-		for (int k = 0; k < runs[i].count; k++, at += runs[i].width)
-		{
-			float		single;
-			double		x;
+		uint32_t	bits;
 
-			if (runs[i].width == sizeof(x))
-				memcpy(&x, at, sizeof(x));
-			else
-			{
-				memcpy(&single, at, sizeof(single));
-				x = single;
-				if (!(size_of(x) <= 1.01e30))
-					return false;
-			}
-			if (!(x - x == 0))
-				return false;
-		}
+		memcpy(&bits, &floats[i], sizeof(bits));
+		bad |= (int32_t) (bits & 0x7FFFFFFF) > (int32_t) most;
 	}
-	return true;
+	return bad == 0;
+}
+
+/* A time within what a timestamp can be, so that sums do not overflow. */
+static bool
+is_time(int64_t at)
+{
+	return at > -TIME_MAX && at < TIME_MAX;
+}
+
+/* As is_sound(), of the head. */
+static bool
+is_head_sound(const BjBaseline *b)
+{
+	return (b->flags & ~BJ_FLAGS_KNOWN) == 0 &&
+		b->exponent >= -900 && b->exponent <= 900 &&
+		b->fingerprint_at < BJ_FINGERPRINTS &&
+		are_floats_sound(&b->spacing, 7) &&
+		b->bucket_sum - b->bucket_sum == 0 && b->last_value - b->last_value == 0 &&
+		b->regular >= 0 && b->regular <= 1.001f &&
+		b->spacing >= 0 && b->spacing <= 64 && b->pace >= 0 &&
+		(b->rows == 0 || b->last_at >= b->first_at) &&
+		is_time(b->first_at) && is_time(b->last_at) && is_time(b->bucket_at);
 }
 
 /* Could our own functions have made it? */
 static bool
 is_sound(const BjBaseline *b)
 {
-	if ((b->flags & ~BJ_FLAGS_KNOWN) != 0 ||
-		b->exponent < -900 || b->exponent > 900 ||
-		b->fingerprint_at >= BJ_FINGERPRINTS ||
-		b->scale < 0 || b->slow_scale < 0 || b->log_scale < 0 ||
-		b->regular < 0 || b->regular > 1.001 ||
-		b->spacing < 0 || b->spacing > 64 || b->pace < 0 ||
-		b->zeros < 0 || b->zeros > 1.001 || b->pattern < 0 ||
-		b->cusum[0] < 0 || b->cusum[1] < 0)
-		return false;
-	if (b->rows > 0 && b->last_at < b->first_at)
-		return false;
+	bool		sound = is_head_sound(b) && b->run_value - b->run_value == 0 &&
+		are_floats_sound(&b->alert_decades, 27) && are_floats_sound(&b->repeats, 10) &&
+		b->scale >= 0 && b->slow_scale >= 0 && b->log_scale >= 0 &&
+		b->zeros >= 0 && b->zeros <= 1.001f && b->pattern >= 0 &&
+		b->cusum[0] >= 0 && b->cusum[1] >= 0;
+
 	for (int i = 0; i < 5; i++)
-		if (b->errors[i] < 0)
-			return false;
+		sound &= b->errors[i] >= 0;
 	for (int i = 0; i < BJ_CHANNELS; i++)
-		if (size_of(b->tails[i].largest) > 400 ||
-			b->tails[i].top < -1000 || b->tails[i].top > 1000)
-			return false;
-	/* Times: within what a timestamp can be, so that sums do not overflow. */
-	return size_of((double) b->first_at) < 4e18 && size_of((double) b->last_at) < 4e18 &&
-		size_of((double) b->bucket_at) < 4e18 && size_of((double) b->observed_at) < 4e18 &&
-		size_of((double) b->alert_at) < 4e18 && size_of((double) b->incident_at) < 4e18;
+		sound &= size_of(b->tails[i].largest) <= 400 &&
+			b->tails[i].top >= -1000 && b->tails[i].top <= 1000;
+	return sound && is_time(b->observed_at) && is_time(b->alert_at) && is_time(b->incident_at);
 }
+
+_Static_assert(offsetof(BjBaseline, limit) == offsetof(BjBaseline, spacing) + 6 * sizeof(float) &&
+			   offsetof(BjBaseline, day_number) == offsetof(BjBaseline, alert_decades) + 27 * sizeof(float) &&
+			   offsetof(BjBaseline, runs_ended) == offsetof(BjBaseline, repeats) + 10 * sizeof(float),
+			   "floats stand side by side as they are checked");
 
 static void
 put(uint8_t *bytes, int width, uint64_t x)
@@ -228,17 +235,9 @@ static BjStatus
 decode_fields(const uint8_t *bytes, BjBaseline *baseline)
 {
 	BjBaseline	found;
-	uint8_t		native[sizeof(BjBaseline)];
 
-	memcpy(native, bytes, sizeof(native));
-	turn(native);
-	if (!are_reals_sound(layout, RUNS(layout), native))
-		return BJ_BAD_STATE;
-	for (int i = 0; i < BJ_CHANNELS; i++)
-		if (!are_reals_sound(tail_layout, RUNS(tail_layout),
-							 native + offsetof(BjBaseline, tails) + (size_t) i * sizeof(BjTail)))
-			return BJ_BAD_STATE;
-	memcpy(&found, native, sizeof(found));
+	memcpy(&found, bytes, sizeof(found));
+	turn((uint8_t *) &found);
 	if (!is_sound(&found))
 		return BJ_BAD_STATE;
 	*baseline = found;
@@ -253,6 +252,121 @@ bj_baseline_decode(const uint8_t *bytes, size_t size, BjCrc crc,
 		!is_header_sound(bytes, MAGIC, size, crc))
 		return BJ_BAD_STATE;
 	return decode_fields(bytes + BJ_STATE_HEADER, baseline);
+}
+
+/*
+ * The head by itself, for a table whose rows are rewritten with each usage row.
+ * The server logs what lies between the first and the last byte that changed;
+ * so what seldom changes stands first, what always does at the end, and the
+ * places of the rings that are written at present just before it.
+ *
+ * magic 2, version 1, flags 1, size 2, zero 2; fields; CRC-32C 4
+ */
+#define BUCKET_MAGIC 0x6F62		/* "bo" */
+#define BUCKET_HEADER 8
+#define RING_BLOCK 8			/* places */
+#define RING_BLOCKS (BJ_FINGERPRINTS / RING_BLOCK)
+#define RING_BLOCK_SIZE (RING_BLOCK * (sizeof(uint16_t) + sizeof(uint8_t)))
+
+_Static_assert(BJ_HEAD_SIZE == 296, "the pieces of a bucket's bytes are the head");
+
+typedef enum Direction
+{
+	TO_BYTES,
+	FROM_BYTES
+} Direction;
+
+/* Copies fields of the head and moves on. */
+static inline uint8_t *
+move(uint8_t *bytes, BjBaseline *head, size_t offset, size_t size, Direction direction)
+{
+	uint8_t    *field = (uint8_t *) head + offset;
+
+	if (direction == TO_BYTES)
+		memcpy(bytes, field, size);
+	else
+		memcpy(field, bytes, size);
+	return bytes + size;
+}
+
+static inline uint8_t *
+move_block(uint8_t *bytes, BjBaseline *head, int block, Direction direction)
+{
+	size_t		place = (size_t) block * RING_BLOCK;
+
+	bytes = move(bytes, head, offsetof(BjBaseline, fingerprints) + 2 * place, 2 * RING_BLOCK, direction);
+	return move(bytes, head, offsetof(BjBaseline, prints) + place, RING_BLOCK, direction);
+}
+
+#define MOVE(first, size) bytes = move(bytes, head, offsetof(BjBaseline, first), size, direction)
+
+/* The fields, little-endian.  newest: the block of the rings now written to. */
+static inline void
+move_fields(uint8_t *bytes, BjBaseline *head, int newest, Direction direction)
+{
+	MOVE(first_at, 8);
+	MOVE(bucket_at, 8);
+	MOVE(negatives, 8);			/* and flags */
+	MOVE(price, 4);
+	MOVE(limit, 4);
+	MOVE(late_day, 10);			/* .. exponent */
+	MOVE(price_rows, 4);		/* .. mode_votes */
+	MOVE(reset_day, 3);			/* and reserved */
+	for (int i = 0; i < RING_BLOCKS; i++)
+	{
+		if (i != newest)
+			bytes = move_block(bytes, head, i, direction);
+		else
+		{
+			if (direction == TO_BYTES)
+				memset(bytes, 0, RING_BLOCK_SIZE);
+			bytes += RING_BLOCK_SIZE;
+		}
+	}
+	bytes = move_block(bytes, head, newest, direction);
+	MOVE(last_at, 8);
+	MOVE(bucket_sum, 16);		/* and last_value */
+	MOVE(rows, 8);				/* and bucket_rows */
+	MOVE(spacing, 12);			/* regular, pace */
+	MOVE(today_turn, 8);
+	MOVE(repeat_lag, 2);		/* and repeat_run */
+}
+
+void
+bj_bucket_encode(const BjBaseline *baseline, BjCrc crc, uint8_t *bytes)
+{
+	BjBaseline	head;
+	uint8_t    *end = bytes + BJ_BUCKET_SIZE - 4;
+
+	memcpy(&head, baseline, BJ_HEAD_SIZE);
+	turn_head((uint8_t *) &head);
+	put(bytes, 8, BUCKET_MAGIC | VERSION << 16 | (uint64_t) BJ_BUCKET_SIZE << 32);
+	move_fields(bytes + BUCKET_HEADER, &head, baseline->fingerprint_at / RING_BLOCK, TO_BYTES);
+	end[-1] = baseline->fingerprint_at;
+	put(end, 4, (crc != NULL ? crc : bj_crc32c) (bytes, BJ_BUCKET_SIZE - 4));
+}
+
+BjStatus
+bj_bucket_decode(const uint8_t *bytes, size_t size, BjCrc crc, BjBaseline *baseline)
+{
+	uint8_t		copy[BJ_BUCKET_SIZE];
+	uint8_t    *end = copy + BJ_BUCKET_SIZE - 4;
+	BjBaseline	head;
+
+	if (size != (size_t) BJ_BUCKET_SIZE)
+		return BJ_BAD_STATE;
+	memcpy(copy, bytes, size);
+	if (get(copy, 8) != (BUCKET_MAGIC | VERSION << 16 | (uint64_t) BJ_BUCKET_SIZE << 32) ||
+		get(end, 4) != (crc != NULL ? crc : bj_crc32c) (copy, BJ_BUCKET_SIZE - 4) ||
+		end[-1] >= BJ_FINGERPRINTS)
+		return BJ_BAD_STATE;
+	move_fields(copy + BUCKET_HEADER, &head, end[-1] / RING_BLOCK, FROM_BYTES);
+	head.fingerprint_at = end[-1];
+	turn_head((uint8_t *) &head);
+	if (!is_head_sound(&head))
+		return BJ_BAD_STATE;
+	memcpy(baseline, &head, BJ_HEAD_SIZE);
+	return BJ_OK;
 }
 
 /* An incident's own fields, as 64-bit words. */

@@ -156,6 +156,8 @@ restore(BjStream *stream)
 	if (incident->channel < BJ_CHANNELS)
 		bj_tail_add(&trusted->tails[incident->channel], incident->peak_magnitude, 4);
 	*b = *trusted;
+	/* what is usual is another: look at each row until the bucket ends */
+	b->limit = -1e30f;
 }
 
 /*

@@ -304,6 +304,62 @@ check_peers(void)
 	ok(!j.opened, "one like theirs is none");
 }
 
+/*
+ * A row that is absorbed leaves what observing it leaves, says nothing, and
+ * needs no more than the head: the rest is poisoned here.
+ */
+static void
+check_absorbed(double seconds, bool priced)
+{
+	static BjStream stream;
+	static BjStream before;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	BjBaseline	head;
+	BjRow		row = {0};
+	uint8_t		bytes[BJ_BUCKET_SIZE];
+	int64_t		at = BEGIN;
+	int			wrong = 0;
+	int			absorbed = 0;
+
+	seed = 5;
+	bj_stream_init(&stream);
+	for (int i = 0; i < 20000; i++)
+	{
+		at += (int64_t) (1e6 * seconds * -log(0.5001 + noise()));
+		row.at = i % 23 == 0 ? at - (int64_t) (1e10 * (0.5 + noise())) : at;
+		row.quantity = floor(10 * (0.5 + noise())) * (i % 3001 == 0 ? 5000 : 1) * (i % 997 == 0 ? -1 : 1);
+		if (i % 101 == 0)
+			row = (BjRow) {.at = stream.baseline.last_at,.quantity = stream.baseline.last_value};
+		row.has_price = priced;
+		row.unit_price = i / 3000 % 3 == 1 ? 0.3 : 0.25;
+		bj_bucket_encode(&stream.baseline, NULL, bytes);
+		memset(&head, 0xFF, sizeof(head));
+		if (bj_bucket_decode(bytes, BJ_BUCKET_SIZE, NULL, &head) != BJ_OK ||
+			memcmp(&head, &stream.baseline, BJ_HEAD_SIZE) != 0)
+			wrong++;
+		before = stream;
+		bj_stream_observe(&stream, &detect, &row, &j);
+		if (!bj_stream_absorb(&head, &detect, &row))
+			continue;
+		absorbed++;
+		wrong += j.score != 0 || j.rules != 0 || j.opened || j.abnormal || j.price_opened || j.price_closed ||
+			memcmp(&head, &stream.baseline, BJ_HEAD_SIZE) != 0 ||
+			memcmp((char *) &before.baseline + BJ_HEAD_SIZE, (char *) &stream.baseline + BJ_HEAD_SIZE,
+				   sizeof(BjBaseline) - BJ_HEAD_SIZE) != 0 ||
+			memcmp(&before.incident, &stream.incident, sizeof(BjIncident)) != 0;
+	}
+	ok(wrong == 0, "a row each %g s: absorbed as observed", seconds);
+	ok(absorbed > 10000, "and most are: %d", absorbed);
+	for (int i = 0; i < BJ_BUCKET_SIZE; i++)
+	{
+		bytes[i] ^= 0x10;
+		wrong += bj_bucket_decode(bytes, BJ_BUCKET_SIZE, NULL, &head) != BJ_BAD_STATE;
+		bytes[i] ^= 0x10;
+	}
+	ok(wrong == 0, "each flipped byte is seen");
+}
+
 int
 main(void)
 {
@@ -312,6 +368,9 @@ main(void)
 	check_rows();
 	check_again();
 	check_bytes();
+	check_absorbed(120, false);
+	check_absorbed(400, true);
+	check_absorbed(5000, false);
 	check_logarithms();
 	check_peers();
 	return done_testing();
