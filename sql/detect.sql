@@ -199,6 +199,62 @@ INSERT INTO one_by_one SELECT 'frugal ' || g, 'frugal', 'calls', CASE g WHEN 600
        timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(502, 720) g;
 SELECT occurred_at, notified_at IS NOT NULL AS notified FROM billadj.anomaly WHERE account = 'frugal' AND observed > 1000 ORDER BY occurred_at;
 
+-- ---- a row that repeats another is looked up before it is called so ----
+-- Rows that come late look like one of the last 64 by chance, one in a thousand
+-- where all quantities are the same.
+INSERT INTO one_by_one SELECT format('%s %s', a, g), a, 'calls', 5, timestamptz '2024-01-01' + g * interval '1 hour'
+  FROM (SELECT 'chance-' || n FROM generate_series(1, 40) n) x(a), generate_series(0, 100) g;
+INSERT INTO one_by_one SELECT format('%s late %s', a, g), a, 'calls', 5, timestamptz '2024-01-05 04:00+00' - g * interval '1 second'
+  FROM (SELECT 'chance-' || n FROM generate_series(1, 40) n) x(a), generate_series(1, 300) g;
+SELECT count(*) AS by_chance FROM billadj.anomaly WHERE account ~ '^chance' AND rule = 'duplicate';
+-- rows of nine accounts, some of which come again
+INSERT INTO one_by_one SELECT format('%s %s', a, g), a, 'calls', 5, timestamptz '2024-01-01' + g * interval '1 hour'
+  FROM (SELECT 'twice-' || n FROM generate_series(1, 9) n) x(a), generate_series(0, 100) g;
+-- true ones, of which the explanation names the row that came first
+INSERT INTO one_by_one SELECT 'twice-1 again ' || g, 'twice-1', 'calls', 5, timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(98, 100) g;
+-- one that was taken back is not repeated; one that was moved within its period is
+DELETE FROM one_by_one WHERE id = 'twice-2 100';
+UPDATE one_by_one SET at = at - interval '1 minute' WHERE id = 'twice-3 100';
+INSERT INTO one_by_one SELECT a || ' again', a, 'calls', 5, '2024-01-05 04:00+00' FROM unnest(ARRAY['twice-2', 'twice-3']) a;
+-- within one statement
+INSERT INTO one_by_one SELECT 'twice-4 again ' || g, 'twice-4', 'calls', 7, '2024-01-05 04:00+00' FROM generate_series(1, 2) g;
+SELECT a.account, a.row_count, excess, detail -> 'confirmed' AS confirmed, detail #>> '{repeats,event_key}' AS first_key, c.event_key,
+       (detail #>> '{repeats,received_at}')::timestamptz = c.created_at AS received, notified_at IS NOT NULL AS notified
+  FROM billadj.anomaly a LEFT JOIN billadj.charge c ON c.charge_id = (detail #>> '{repeats,charge_id}')::bigint
+ WHERE a.account ~ '^twice' AND rule = 'duplicate' ORDER BY a.account;
+SELECT regexp_replace(billadj.explain_anomaly(anomaly_id) ->> 'sentence', 'received on .* UTC', 'received on …') AS sentence
+  FROM billadj.anomaly WHERE account = 'twice-1' AND rule = 'duplicate';
+-- an index by account is used where there is one
+CREATE INDEX charge_for_looks ON billadj.charge (account, occurred_at);
+DELETE FROM one_by_one WHERE id = 'twice-5 100';
+INSERT INTO one_by_one SELECT a || ' again', a, 'calls', 5, '2024-01-05 04:00+00' FROM unnest(ARRAY['twice-5', 'twice-6']) a;
+SELECT account, detail #>> '{repeats,event_key}' AS first_key FROM billadj.anomaly WHERE account IN ('twice-5', 'twice-6') AND rule = 'duplicate';
+DROP INDEX billadj.charge_for_looks;
+-- refused only where it is certain
+INSERT INTO billadj.detector (rule, account, action) VALUES ('duplicate', 'twice-7', 'reject');
+\set VERBOSITY sqlstate
+INSERT INTO one_by_one VALUES ('twice-7 again', 'twice-7', 'calls', 5, '2024-01-05 04:00+00');
+\set VERBOSITY default
+DELETE FROM one_by_one WHERE id = 'twice-7 100';
+INSERT INTO one_by_one VALUES ('twice-7 again', 'twice-7', 'calls', 5, '2024-01-05 04:00+00');
+-- far back in a month without an index: nobody is told before it was looked up
+SELECT count(*) > 0 AS remapped FROM billadj.remap('one_by_one', detect => false);
+INSERT INTO one_by_one SELECT 'filler ' || g, 'filler', 'calls', 1, '2024-01-05' FROM generate_series(1, 200000) g;
+SELECT count(*) > 0 AS remapped FROM billadj.remap('one_by_one', detect => true);
+INSERT INTO billadj.detector (rule, account, action) VALUES ('duplicate', 'twice-8', 'hold');
+DELETE FROM one_by_one WHERE id IN ('twice-9 100');
+INSERT INTO one_by_one SELECT a || ' again', a, 'calls', 50, '2024-01-05 04:00+00' FROM unnest(ARRAY['twice-8', 'twice-9']) a;
+INSERT INTO one_by_one SELECT a || ' again ' || g, a, 'calls', 5, timestamptz '2024-01-01' + g * interval '1 hour' FROM unnest(ARRAY['twice-8', 'twice-9']) a, generate_series(99, 100) g
+ WHERE a = 'twice-8' OR g = 100;
+SELECT account, row_count, detail, notified_at IS NOT NULL AS notified, (SELECT count(*) FROM billadj.open_anomaly o WHERE o.anomaly_id = a.anomaly_id) AS shown,
+       (SELECT count(*) FROM billadj.hold h WHERE h.anomaly_id = a.anomaly_id) AS holds, billadj.explain_anomaly(anomaly_id) ->> 'sentence' AS sentence
+  FROM billadj.anomaly a WHERE account IN ('twice-8', 'twice-9') AND rule = 'duplicate' ORDER BY account;
+UPDATE billadj.detector SET min_money = 0 WHERE account = 'twice-8';
+SELECT account, rule, state FROM billadj.detect_due('2024-01-05 04:10+00') WHERE rule = 'duplicate';
+SELECT account, state, row_count, detail -> 'confirmed' AS confirmed, detail #>> '{repeats,event_key}' AS first_key, notified_at IS NOT NULL AS notified
+  FROM billadj.anomaly WHERE account IN ('twice-8', 'twice-9') AND rule = 'duplicate' ORDER BY account;
+SELECT count(*) AS again FROM billadj.confirm_duplicates();
+
 -- ---- bytes that are none ----
 UPDATE billadj.baseline SET state = '\xdeadbeef' WHERE account = 'flagged';
 UPDATE billadj.anomaly SET trusted = '\x00' WHERE account = 'held';

@@ -252,6 +252,20 @@ trusted_of(const Fields *f)
 							  bj_baselines_crc, incident) == BJ_OK ? incident : NULL;
 }
 
+/* What is not looked up yet says so in its detail. */
+static bool
+is_unconfirmed(const Fields *f)
+{
+	bool		isnull;
+	Datum		d = field(f, DETAIL, &isnull);
+	Jsonb	   *detail = isnull ? NULL : DatumGetJsonbP(d);
+	JsonbValue	value;
+
+	return detail != NULL && JB_ROOT_IS_OBJECT(detail) &&
+		getKeyJsonValueFromContainer(&detail->root, BJ_CONFIRMED, strlen(BJ_CONFIRMED), &value) != NULL &&
+		value.type == jbvBool && !value.val.boolean;
+}
+
 static Anomaly *
 anomaly_of(const Fields *f, KeyText account, KeyText meter)
 {
@@ -285,6 +299,7 @@ anomaly_of(const Fields *f, KeyText account, KeyText meter)
 	a->notified = !isnull;
 	a->money_notified = decimal_of(f, MONEY_NOTIFIED);
 	a->trusted = trusted_of(f);
+	a->unconfirmed = is_unconfirmed(f);
 	a->version = heap_copytuple(f->tuple);
 	return a;
 }
@@ -399,6 +414,8 @@ put_course(Row *row, const Anomaly *a)
 	put(row, ROW_COUNT, Int64GetDatum(a->rows));
 	put(row, LAST_AT, TimestampTzGetDatum(a->last_at));
 	put(row, PEAK_SCORE, Float8GetDatum(a->peak_score));
+	if (a->detail != NULL)
+		put(row, DETAIL, JsonbPGetDatum(a->detail));
 	if (a->notified)
 	{
 		put_decimal(row, MONEY_NOTIFIED, a->money_notified);
@@ -438,8 +455,6 @@ put_beginning(Row *row, const Anomaly *a)
 		put(row, LAG_HOURS, Int32GetDatum(a->lag_hours));
 	put(row, SINCE, TimestampTzGetDatum(a->since));
 	put_real(row, LONGEST, a->longest, true);
-	if (a->detail != NULL)
-		put(row, DETAIL, JsonbPGetDatum(a->detail));
 	if (a->detector_id != 0)
 		put(row, DETECTOR_ID, Int64GetDatum(a->detector_id));
 	put_text(row, ACTION, bj_action_name(a->action));

@@ -20,6 +20,9 @@
 #include "detectors.h"
 #include "keytext.h"
 
+/* Key of a detail: false while it is not known whether the incident is true. */
+#define BJ_CONFIRMED "confirmed"
+
 typedef struct Anomaly
 {
 	KeyText		account;
@@ -38,7 +41,8 @@ typedef struct Anomaly
 	int32		lag_hours;		/* 0: none */
 	TimestampTz since;
 	double		longest;		/* 0: of no use */
-	Jsonb	   *detail;			/* or NULL; not read back */
+	Jsonb	   *detail;			/* NULL: none, or none that is new */
+	bool		unconfirmed;	/* it is not known yet whether it is true */
 	int64		detector_id;	/* 0: the defaults */
 	BjAction	action;
 	int64		charge_id;		/* 0: no row opened it */

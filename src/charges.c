@@ -905,3 +905,229 @@ bj_charges_find(BjBook book, int64 attachment_id, ChargedRow *rows, int nrows)
 	table_close(parent, AccessShareLock);
 	return f.status;
 }
+
+/* ---- finding what was charged twice ---- */
+
+/*
+ * What a look may cost the commit that asks: the last 16 MB of a partition, some
+ * 100,000 charges, or as many charges of one account.
+ */
+#define LOOK_BLOCKS 2048
+#define LOOK_ROWS 100000
+
+/* A usage row like the one asked for: its charges may come in any order. */
+typedef struct Alike
+{
+	struct Alike *next;
+	KeyText		event_key;
+	int64		attachment_id;
+	int			net;			/* rows charged less rows taken back */
+	int64		charge_id;		/* of the charge; 0: none was seen */
+	TimestampTz created_at;
+} Alike;
+
+typedef struct Seeker
+{
+	struct Seeker *next;		/* of the same account and time */
+	ChargedTwin *row;
+	Oid			partition;
+	Alike	   *alike;
+} Seeker;
+
+static Alike *
+alike_of(Seeker *s, KeyText key, int64 attachment_id)
+{
+	Alike	   *a;
+
+	for (a = s->alike; a != NULL; a = a->next)
+		if (a->attachment_id == attachment_id && bj_key_equal(a->event_key, key))
+			return a;
+	a = palloc0(sizeof(Alike));
+	a->event_key = bj_key_from_string(key.data, key.length);
+	a->attachment_id = attachment_id;
+	a->next = s->alike;
+	s->alike = a;
+	return a;
+}
+
+static void
+note_alike(Seeker *s, TupleTableSlot *slot, const AttrNumber *att, int rows)
+{
+	bool		isnull;
+	bool		keyless;
+	Decimal		quantity;
+	int64		charge_id = DatumGetInt64(slot_getattr(slot, att[CHARGE_ID], &isnull));
+	Alike	   *a;
+
+	slot_getattr(slot, att[EVENT_KEY], &keyless);
+	if (keyless || charge_id == s->row->charge_id)
+		return;
+	/* a row that was changed is taken back with the quantity it had then */
+	if (rows > 0 &&
+		(bj_numeric_read(slot_getattr(slot, att[QUANTITY], &isnull), &quantity) != BJ_OK ||
+		 bj_decimal_compare(quantity, s->row->quantity) != 0))
+		return;
+	a = alike_of(s, slot_text(slot, att[EVENT_KEY]),
+				 DatumGetInt64(slot_getattr(slot, att[ATTACHMENT_ID], &isnull)));
+	a->net += rows;
+	if (rows > 0 && (a->charge_id == 0 || charge_id < a->charge_id))
+	{
+		a->charge_id = charge_id;
+		a->created_at = DatumGetTimestampTz(slot_getattr(slot, att[CREATED_AT], &isnull));
+	}
+}
+
+static void
+seek_in_row(struct strhash_hash *seekers, TupleTableSlot *slot, const AttrNumber *att)
+{
+	bool		timeless;
+	bool		isnull;
+	TimestampTz at = DatumGetTimestampTz(slot_getattr(slot, att[OCCURRED_AT], &timeless));
+	int			rows = DatumGetInt16(slot_getattr(slot, att[ROW_COUNT], &isnull));
+	KeyText		account;
+
+	if (timeless || rows == 0)
+		return;
+	slot_getattr(slot, att[METER], &isnull);
+	if (isnull)
+		return;
+	account = slot_text(slot, att[ACCOUNT]);
+	for (Seeker *s = strhash_get(seekers, account.data, account.length, at); s != NULL; s = s->next)
+		if (bj_key_equal(s->row->meter, slot_text(slot, att[METER])))
+			note_alike(s, slot, att, rows);
+}
+
+/* The end of the partition; true if that is all of it. */
+static bool
+seek_by_scan(struct strhash_hash *seekers, Relation rel, const AttrNumber *att)
+{
+	BlockNumber blocks = RelationGetNumberOfBlocks(rel);
+	TupleTableSlot *slot;
+	TableScanDesc scan;
+
+	if (rel->rd_rel->relam != HEAP_TABLE_AM_OID)
+		return false;
+	slot = table_slot_create(rel, NULL);
+	scan = table_beginscan_strat(rel, SnapshotSelf, 0, NULL, true, false);
+	if (blocks > LOOK_BLOCKS)
+		heap_setscanlimits(scan, blocks - LOOK_BLOCKS, LOOK_BLOCKS);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		seek_in_row(seekers, slot, att);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	return blocks <= LOOK_BLOCKS;
+}
+
+/* The charges of the account, or, if the index has the time too, of that time. */
+static bool
+seek_by_index(struct strhash_hash *seekers, Relation rel, Oid indexid, int nkeys,
+			  const ChargedTwin *row, const AttrNumber *att)
+{
+	Relation	index = index_open(indexid, AccessShareLock);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	IndexScanDesc scan = bj_compat_index_beginscan(rel, index, SnapshotSelf, nkeys);
+	ScanKeyData keys[2];
+	int			n = 0;
+
+	ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid,
+						   C_COLLATION_OID, F_TEXTEQ, row->account.datum);
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_TIMESTAMPTZ_EQ,
+				TimestampTzGetDatum(row->occurred_at));
+	index_rescan(scan, keys, nkeys, NULL, 0);
+	while (n < LOOK_ROWS && index_getnext_slot(scan, BackwardScanDirection, slot))
+	{
+		n++;
+		CHECK_FOR_INTERRUPTS();
+		seek_in_row(seekers, slot, att);
+	}
+	index_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	index_close(index, AccessShareLock);
+	return n < LOOK_ROWS;
+}
+
+static void
+answer(Seeker *s, bool all)
+{
+	ChargedTwin *row = s->row;
+
+	row->answer = all ? BJ_CHARGED_NEVER : BJ_CHARGED_UNKNOWN;
+	for (Alike *a = s->alike; a != NULL; a = a->next)
+		if (a->net > 0 && (row->answer != BJ_CHARGED_BEFORE || a->charge_id < row->twin_id))
+		{
+			row->answer = BJ_CHARGED_BEFORE;
+			row->twin_id = a->charge_id;
+			row->twin_key = a->event_key;
+			row->twin_created_at = a->created_at;
+		}
+}
+
+/* Answers for the seekers of one partition. */
+static void
+seek_in(Oid relid, Seeker *seekers, int n)
+{
+	static const int by_time[] = {ACCOUNT, OCCURRED_AT};
+	Relation	rel = try_relation_open(relid, AccessShareLock);
+	struct strhash_hash *hash;
+	AttrNumber	att[NCOLUMNS];
+	Oid			index;
+	int			nkeys = 2;
+	bool		all;
+
+	if (rel == NULL)
+		return;
+	if (rel->rd_rel->relkind == RELKIND_RELATION &&
+		bj_columns_find(rel, columns, NCOLUMNS, att) == NULL)
+	{
+		index = bj_index_by_columns(rel, att, by_time, 2);
+		if (!OidIsValid(index))
+			index = bj_index_by_columns(rel, att, by_time, nkeys = 1);
+		hash = strhash_create(CurrentMemoryContext, n, NULL);
+		for (int i = 0; i < n; i++)
+		{
+			ChargedTwin *row = seekers[i].row;
+
+			if (seekers[i].partition != relid)
+				continue;
+			/* by index each is asked for by itself */
+			seekers[i].next = OidIsValid(index) ? NULL :
+				strhash_get(hash, row->account.data, row->account.length, row->occurred_at);
+			strhash_put(hash, row->account.data, row->account.length, row->occurred_at, &seekers[i]);
+			if (OidIsValid(index))
+				answer(&seekers[i], seek_by_index(hash, rel, index, nkeys, row, att));
+		}
+		all = !OidIsValid(index) && seek_by_scan(hash, rel, att);
+		for (int i = 0; i < n && !OidIsValid(index); i++)
+			if (seekers[i].partition == relid)
+				answer(&seekers[i], all);
+	}
+	relation_close(rel, AccessShareLock);
+}
+
+void
+bj_charges_find_twins(ChargedTwin *rows, int nrows)
+{
+	Relation	parent = bj_table_open(BJ_TABLE_CHARGE, AccessShareLock);
+	Seeker	   *seekers = palloc0(sizeof(Seeker) * Max(nrows, 1));
+	List	   *done = NIL;
+
+	for (int i = 0; i < nrows; i++)
+	{
+		rows[i].answer = BJ_CHARGED_UNKNOWN;
+		seekers[i].row = &rows[i];
+		seekers[i].partition = parent != NULL && parent_usable(parent) ?
+			partition_for(parent, rows[i].period_start) : InvalidOid;
+	}
+	for (int i = 0; i < nrows; i++)
+	{
+		if (!OidIsValid(seekers[i].partition) || list_member_oid(done, seekers[i].partition))
+			continue;
+		seek_in(seekers[i].partition, seekers, nrows);
+		done = lappend_oid(done, seekers[i].partition);
+	}
+	if (parent != NULL)
+		table_close(parent, AccessShareLock);
+}

@@ -118,4 +118,38 @@ typedef struct ChargedRow
 extern BjStatus bj_charges_find(BjBook book, int64 attachment_id,
 								ChargedRow *rows, int nrows);
 
+typedef enum ChargedAnswer
+{
+	BJ_CHARGED_UNKNOWN,			/* not found as far as was looked */
+	BJ_CHARGED_NEVER,			/* looked at all: there is none */
+	BJ_CHARGED_BEFORE
+} ChargedAnswer;
+
+/*
+ * A usage row, and the first one received of those that have its account, meter,
+ * time and quantity, and that were not taken back since.
+ */
+typedef struct ChargedTwin
+{
+	KeyText		account;
+	KeyText		meter;
+	TimestampTz period_start;
+	TimestampTz occurred_at;
+	Decimal		quantity;
+	int64		charge_id;		/* its own */
+
+	ChargedAnswer answer;
+	int64		twin_id;		/* what follows is of the other one's charge */
+	KeyText		twin_key;
+	TimestampTz twin_created_at;
+} ChargedTwin;
+
+/*
+ * Answers for all rows at once.  Sees what is committed or of this transaction.
+ * The effort is bounded: of a partition with an index by account the rows of the
+ * account, else its end, where what was charged last is.  Never fails for what
+ * it finds.  Allocates in the current context.
+ */
+extern void bj_charges_find_twins(ChargedTwin *rows, int nrows);
+
 #endif							/* BILLADJ_CHARGES_H */

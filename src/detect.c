@@ -20,6 +20,7 @@
 #include "baselines.h"
 #include "detect.h"
 #include "detectors.h"
+#include "duplicates.h"
 #include "errors.h"
 #include "incidents.h"
 
@@ -409,7 +410,9 @@ look_ahead(Baselines *store, DetectStream *s, DetectRow **rows)
 
 		bj_stream_observe(stream, &detect, &r, &j);
 		rule = refused_by(s, &j);
-		if (rule != NULL)
+		/* what it looks like is not enough to refuse it */
+		if (rule != NULL && (j.rules != 1u << BJ_REASON_DUPLICATE ||
+							 bj_duplicates_sure(s->account, s->meter, rows[i])))
 			raise_rejected(s, rows[i], rule, &j);
 	}
 }
@@ -455,6 +458,7 @@ typedef struct Settling
 {
 	Baselines  *baselines;
 	Anomalies  *anomalies;
+	Duplicates *duplicates;
 	MemoryContext context;		/* of one stream */
 } Settling;
 
@@ -476,6 +480,7 @@ settle_stream(Settling *settling, const DetectStream *s, DetectRow **rows)
 		in->account = s->account;
 		in->meter = s->meter;
 		in->store = settling->anomalies;
+		in->duplicates = settling->duplicates;
 		found = bj_baselines_find(settling->baselines, s->account, s->meter, look > 0,
 								  &in->stream.baseline);
 		if (detect_for(s, &in->stream.baseline, &in->detect))
@@ -521,12 +526,14 @@ settle_streams(Ordered o)
 			bj_baselines_close(settling.baselines);
 		return;
 	}
+	settling.duplicates = bj_duplicates_begin(CurrentMemoryContext);
 	settling.context = AllocSetContextCreate(CurrentMemoryContext, "billadj stream",
 											 ALLOCSET_DEFAULT_SIZES);
 	/* for the index predicates of what is written; decides nothing */
 	PushActiveSnapshot(GetLatestSnapshot());
 	for (uint32 i = 0; i < o.nstreams; i++)
 		settle_stream(&settling, o.streams[i], o.rows + o.streams[i]->first);
+	bj_duplicates_settle(settling.duplicates, settling.anomalies);
 	PopActiveSnapshot();
 	bj_anomalies_close(settling.anomalies);
 	bj_baselines_close(settling.baselines);

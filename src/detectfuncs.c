@@ -73,6 +73,22 @@ billadj_tell_silence(PG_FUNCTION_ARGS)
 									  text_to_cstring(PG_GETARG_TEXT_PP(4))));
 }
 
+/*
+ * billadj.confirm_duplicate(account text, meter text, anomaly_id bigint,
+ *							 detail jsonb) → boolean
+ */
+PG_FUNCTION_INFO_V1(billadj_confirm_duplicate);
+Datum
+billadj_confirm_duplicate(PG_FUNCTION_ARGS)
+{
+	for (int i = 0; i < 3; i++)
+		if (PG_ARGISNULL(i))
+			PG_RETURN_NULL();
+	PG_RETURN_BOOL(bj_streams_confirm(key_arg(PG_GETARG_DATUM(0)), key_arg(PG_GETARG_DATUM(1)),
+									  PG_GETARG_INT64(2),
+									  PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3)));
+}
+
 /* ---- baselines from rows ---- */
 
 /* An array of a type whose values may be NULL. */

@@ -10,10 +10,15 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
 #include "utils/timestamp.h"
 
 #include "core/rate.h"
+#include "duplicates.h"
 #include "incidents.h"
 #include "numericcodec.h"
 
@@ -224,7 +229,7 @@ act(Incidents *in, Anomaly *a, const DetectRow *row, const DetectPolicy *policy,
 	Decimal		amount;
 
 	a->changed = true;
-	if (bj_decimal_compare(money_at_risk(a), policy->min_money) < 0)
+	if (a->unconfirmed || bj_decimal_compare(money_at_risk(a), policy->min_money) < 0)
 		return;
 	if (policy->action == BJ_ACTION_HOLD)
 		add_effect(in, EFFECT_HOLD, a, row->charge_id, BJ_DECIMAL_ZERO);
@@ -282,6 +287,24 @@ find_open(Incidents *in, BjFamily family, const char *rule, TimestampTz day)
 			return a;
 	}
 	return NULL;
+}
+
+static Anomaly *
+find_newest(Incidents *in, const char *rule)
+{
+	Anomaly    *newest = NULL;
+	ListCell   *cell;
+
+	load(in);
+	foreach(cell, in->anomalies)
+	{
+		Anomaly    *a = lfirst(cell);
+
+		if (a->family == BJ_FAMILY_ROW && a->outcome == BJ_OUTCOME_OPEN &&
+			strcmp(a->rule, rule) == 0 && (newest == NULL || a->anomaly_id > newest->anomaly_id))
+			newest = a;
+	}
+	return newest;
 }
 
 static TimestampTz
@@ -483,6 +506,114 @@ price(Incidents *in, const DetectRow *row, const BjRow *r, const BjJudgement *j)
 		close_anomaly(in, a, off ? BJ_OUTCOME_NEW_NORMAL : BJ_OUTCOME_PASSED);
 }
 
+/*
+ * What repeats other rows: the first of them is looked up at the end, the others
+ * of its day have no score of their own and belong to the newest that is open.
+ */
+static void
+note_repeat(Incidents *in, const DetectRow *row, const BjJudgement *j, const char *rule,
+	   const DetectPolicy *policy)
+{
+	bool		first = j->score >= policy->threshold;
+	Anomaly    *a = first ? find_open(in, BJ_FAMILY_ROW, rule, row->occurred_at) :
+		find_newest(in, rule);
+	Decimal		amount = BJ_DECIMAL_ZERO;
+	Repeat	   *r;
+
+	if (a != NULL && (in->repeats == NIL || first))
+	{
+		bj_incidents_amount(row, &amount);
+		raise_anomaly(in, a, row, j, row->occurred_at, amount, policy);
+	}
+	else if (first || in->repeats != NIL)
+	{
+		r = palloc(sizeof(Repeat));
+		*r = (Repeat) {row, *j, first};
+		in->repeats = lappend(in->repeats, r);
+	}
+}
+
+/* {"confirmed": …, "repeats": {"event_key": …, "charge_id": …, "received_at": …}} */
+static Jsonb *
+repeats_detail(const ChargedTwin *twin)
+{
+	StringInfoData text;
+	char		at[MAXDATELEN + 1];
+	int			utc = 0;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "{\"" BJ_CONFIRMED "\": %s",
+					 twin->answer == BJ_CHARGED_BEFORE ? "true" : "false");
+	if (twin->answer == BJ_CHARGED_BEFORE)
+	{
+		JsonEncodeDateTime(at, TimestampTzGetDatum(twin->twin_created_at), TIMESTAMPTZOID, &utc);
+		appendStringInfoString(&text, ", \"repeats\": {\"event_key\": ");
+		escape_json(&text, pnstrdup(twin->twin_key.data, twin->twin_key.length));
+		appendStringInfo(&text, ", \"charge_id\": " INT64_FORMAT ", \"received_at\": \"%s\"}",
+						 twin->twin_id, at);
+	}
+	appendStringInfoChar(&text, '}');
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data)));
+}
+
+void
+bj_incidents_repeated(Incidents *in, List *repeats, const ChargedTwin *twin)
+{
+	const char *rule = bj_reason_name(BJ_REASON_DUPLICATE);
+	const Repeat *first = linitial(repeats);
+	Anomaly    *a = find_open(in, BJ_FAMILY_ROW, rule, first->row->occurred_at);
+	DetectPolicy policy;
+	ListCell   *cell;
+
+	bj_detectors_policy(in->account, in->meter, rule, &policy);
+	if (a == NULL)
+	{
+		a = open_anomaly(in, first->row, &first->judgement, BJ_FAMILY_ROW, rule, &policy);
+		a->detail = repeats_detail(twin);
+		a->unconfirmed = twin->answer != BJ_CHARGED_BEFORE;
+	}
+	foreach(cell, repeats)
+	{
+		const Repeat *r = lfirst(cell);
+		Decimal		amount = BJ_DECIMAL_ZERO;
+
+		bj_incidents_amount(r->row, &amount);
+		raise_anomaly(in, a, r->row, &r->judgement, r->row->occurred_at, amount, &policy);
+	}
+}
+
+/*
+ * Nothing is held or proposed so late: the charge may be on a bill.
+ */
+bool
+bj_incidents_confirmed(Incidents *in, int64 anomaly_id, Jsonb *twin)
+{
+	DetectPolicy policy;
+	DetectRow	row = {0};
+	ListCell   *cell;
+
+	load(in);
+	foreach(cell, in->anomalies)
+	{
+		Anomaly    *a = lfirst(cell);
+
+		if (a->anomaly_id != anomaly_id || !a->unconfirmed)
+			continue;
+		a->unconfirmed = false;
+		if (twin == NULL)
+		{
+			close_anomaly(in, a, BJ_OUTCOME_PASSED);
+			return true;
+		}
+		a->detail = twin;
+		bj_detectors_policy(in->account, in->meter, a->rule, &policy);
+		policy.action = BJ_ACTION_FLAG;
+		act(in, a, &row, &policy, false);
+		return true;
+	}
+	return false;
+}
+
 /* One incident a rule and day. */
 static void
 row_rules(Incidents *in, const DetectRow *row, const BjJudgement *j)
@@ -499,7 +630,14 @@ row_rules(Incidents *in, const DetectRow *row, const BjJudgement *j)
 		if ((j->rules & (1u << reason)) == 0)
 			continue;
 		bj_detectors_policy(in->account, in->meter, rule, &policy);
-		if (policy.off || j->score < policy.threshold)
+		if (policy.off)
+			continue;
+		if (reason == BJ_REASON_DUPLICATE)
+		{
+			note_repeat(in, row, j, rule, &policy);
+			continue;
+		}
+		if (j->score < policy.threshold)
 			continue;
 		a = find_open(in, BJ_FAMILY_ROW, rule, row->occurred_at);
 		if (a == NULL)
@@ -654,4 +792,5 @@ bj_incidents_end(Incidents *in)
 		bj_anomalies_write(in->store, lfirst(cell));
 	foreach(cell, in->effects)
 		do_effect(lfirst(cell));
+	bj_duplicates_add(in->duplicates, in);
 }

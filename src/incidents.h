@@ -12,6 +12,7 @@
 #include "nodes/pg_list.h"
 
 #include "anomalies.h"
+#include "charges.h"
 #include "core/baseline.h"
 #include "core/price.h"
 
@@ -43,6 +44,16 @@ typedef struct DetectRow
 	Decimal		before;			/* quantity of the period before it */
 } DetectRow;
 
+/* A row that seems to repeat another one; duplicates.h finds out. */
+typedef struct Repeat
+{
+	const DetectRow *row;
+	BjJudgement judgement;
+	bool		first;			/* of its day: the others go with it */
+} Repeat;
+
+typedef struct Duplicates Duplicates;
+
 /* One stream while its rows are judged. */
 typedef struct Incidents
 {
@@ -55,6 +66,8 @@ typedef struct Incidents
 	List	   *anomalies;		/* of Anomaly */
 	Anomaly    *level;			/* the open level incident, or NULL */
 	List	   *effects;		/* what is to be done when all is written */
+	List	   *repeats;		/* of Repeat: not looked up yet */
+	Duplicates *duplicates;		/* takes them over at the end */
 } Incidents;
 
 /* Reads what is open, if the baseline says that there is an incident. */
@@ -62,6 +75,20 @@ extern void bj_incidents_begin(Incidents *incidents);
 
 /* Judges a row, learns it, and keeps the incidents. */
 extern void bj_incidents_row(Incidents *incidents, const DetectRow *row);
+
+/*
+ * Opens the incident of rows that repeat others, or adds them to it.  twin: of
+ * the first of them; while that is not known, the incident is not told of.
+ */
+extern void bj_incidents_repeated(Incidents *incidents, List *repeats,
+								  const ChargedTwin *twin);
+
+/*
+ * It is known now whether an incident's first row repeats another one: twin, or
+ * NULL.  False if the incident does not wait for that.
+ */
+extern bool bj_incidents_confirmed(Incidents *incidents, int64 anomaly_id,
+								   Jsonb *twin);
 
 /*
  * What is to be said at `now` without a row: j is what bj_stream_due() said, or

@@ -157,6 +157,31 @@ bj_streams_judge(KeyText account, KeyText meter, int64 anomaly_id, BjVerdict ver
 	return was_open;
 }
 
+bool
+bj_streams_confirm(KeyText account, KeyText meter, int64 anomaly_id, Jsonb *twin)
+{
+	Work		work;
+	Incidents  *in;
+	bool		off;
+	bool		waited;
+
+	work_begin(&work);
+	for (;;)
+	{
+		in = read_stream(&work, account, meter, &off);
+		waited = bj_incidents_confirmed(in, anomaly_id, twin);
+		if (!waited)
+			break;
+		if (keep(&work, in, NULL))
+		{
+			bj_incidents_end(in);
+			break;
+		}
+	}
+	work_end(&work);
+	return waited;
+}
+
 void
 bj_streams_lock(KeyText account, KeyText meter)
 {

@@ -31,6 +31,13 @@ extern bool bj_streams_judge(KeyText account, KeyText meter, int64 anomaly_id,
 							 BjVerdict verdict);
 
 /*
+ * What was found of an incident that waits for it: the row that its first one
+ * repeats, or NULL.  False if it does not wait.
+ */
+extern bool bj_streams_confirm(KeyText account, KeyText meter, int64 anomaly_id,
+							   Jsonb *twin);
+
+/*
  * Locks a stream until the end of the transaction, so that rows committed from
  * now on are learned after what bj_streams_replace() writes.
  */

@@ -107,7 +107,7 @@ static void
 take(const BjJudgement *j, double threshold, Hit hit, Hits *hits)
 {
 	for (int reason = 0; reason < BJ_REASON_COUNT; reason++)
-		if (j->rules >> reason & 1)
+		if ((j->rules >> reason & 1) && j->score >= 0.5)
 		{
 			Hit			rule = hit;
 

@@ -173,7 +173,10 @@ typedef struct BjJudgement
 
 	int32_t		channel;		/* the view that showed it; for explanations */
 
-	/* rules for single rows: a bit (1 << reason) for each that spoke */
+	/*
+	 * rules for single rows: a bit (1 << reason) for each that spoke; of the
+	 * duplicates of a day only the first has a score
+	 */
 	uint32_t	rules;
 
 	/* of the level incident */

@@ -57,15 +57,6 @@ fingerprint_of(const BjRow *row)
 	return (uint16_t) (hash == 0 ? 1 : hash);
 }
 
-static bool
-is_known(const BjBaseline *b, uint16_t fingerprint)
-{
-	for (int i = 0; i < BJ_FINGERPRINTS; i++)
-		if (b->fingerprints[i] == fingerprint)
-			return true;
-	return false;
-}
-
 /* 8 bits of the quantity alone */
 static uint8_t
 print_of(double quantity)
@@ -78,6 +69,18 @@ print_of(double quantity)
 	bits = (bits ^ bits >> 27) * UINT64_C(0x94D049BB133111EB);
 	bits ^= bits >> 31;
 	return (uint8_t) (bits >> 56);
+}
+
+/* What stands at one place is of one row: 24 bits that must agree. */
+static bool
+is_known(const BjBaseline *b, uint16_t fingerprint, double quantity)
+{
+	uint8_t		print = print_of(quantity);
+
+	for (int i = 0; i < BJ_FINGERPRINTS; i++)
+		if (b->fingerprints[i] == fingerprint && b->prints[i] == print)
+			return true;
+	return false;
 }
 
 /*
@@ -203,13 +206,17 @@ bj_rules_observe(BjBaseline *b, const BjDetect *detect, const BjRow *row,
 		b->first_at = b->last_at = row->at;
 	fingerprint = fingerprint_of(row);
 	today = day_of(b, b->last_at);
-	if (b->rows > 0 && row->at <= b->last_at && is_known(b, fingerprint))
+	if (b->rows > 0 && row->at <= b->last_at && is_known(b, fingerprint, row->quantity))
 	{
 		if (b->duplicates < UINT16_MAX && b->duplicate_day != today)
 			b->duplicates++;
-		if (detect->rules && b->duplicate_day != today &&
-			b->duplicates <= 3 + RARE * b->rows)
-			say(judgement, BJ_REASON_DUPLICATE, row);
+		/* the first of a day alerts, the others are counted with it */
+		if (detect->rules && b->duplicates <= 3 + RARE * b->rows)
+		{
+			if (b->duplicate_day != today)
+				say(judgement, BJ_REASON_DUPLICATE, row);
+			judgement->rules |= 1u << BJ_REASON_DUPLICATE;
+		}
 		b->duplicate_day = today;
 		return false;
 	}

@@ -20,6 +20,55 @@ COMMENT ON FUNCTION billadj.tell_silence(text, text, timestamptz, numeric, text)
 REVOKE ALL ON FUNCTION billadj.tell_silence(text, text, timestamptz, numeric, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.tell_silence(text, text, timestamptz, numeric, text) TO billadj_operator;
 
+CREATE FUNCTION billadj.confirm_duplicate(account text, meter text, anomaly_id bigint, detail jsonb) RETURNS boolean
+AS 'MODULE_PATHNAME', 'billadj_confirm_duplicate' LANGUAGE C;
+COMMENT ON FUNCTION billadj.confirm_duplicate(text, text, bigint, jsonb)
+    IS 'says of a duplicate that waits for it which row it repeats; NULL: none, and it is closed; detect_due() calls it';
+REVOKE ALL ON FUNCTION billadj.confirm_duplicate(text, text, bigint, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.confirm_duplicate(text, text, bigint, jsonb) TO billadj_operator;
+
+-- The commit that saw such a row looks at the last charges of a month only; here
+-- the whole month is looked at, once for all that wait.
+CREATE FUNCTION billadj.confirm_duplicates() RETURNS TABLE (account text, anomaly_id bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+AS $function$
+#variable_conflict use_column
+DECLARE
+    waiting record;
+BEGIN
+    FOR waiting IN
+        WITH seen AS MATERIALIZED (
+            SELECT a.account, a.meter, a.anomaly_id, a.charge_id, a.period_start, a.occurred_at, a.observed
+              FROM billadj.anomaly a
+             WHERE a.closed_at IS NULL AND a.rule = 'duplicate' AND a.detail @> '{"confirmed": false}'
+        ), alike AS (
+            SELECT s.account, s.anomaly_id, c.attachment_id, c.event_key, sum(c.row_count) FILTER (WHERE c.row_count < 0 OR abs(c.quantity::double precision - s.observed) <= 1e-14 * abs(s.observed)) AS net,
+                   min(c.charge_id) FILTER (WHERE c.row_count > 0) AS charge_id, min(c.created_at) FILTER (WHERE c.row_count > 0) AS created_at
+              FROM seen s
+              JOIN billadj.charge c ON c.account = s.account AND c.meter = s.meter AND c.occurred_at = s.occurred_at AND c.period_start = s.period_start
+             WHERE c.charge_id <> s.charge_id AND c.row_count <> 0
+             GROUP BY s.account, s.anomaly_id, c.attachment_id, c.event_key
+        )
+        SELECT s.account, s.meter, s.anomaly_id, f.detail
+          FROM seen s
+          LEFT JOIN LATERAL (SELECT jsonb_build_object('confirmed', true, 'repeats', jsonb_build_object('event_key', l.event_key, 'charge_id', l.charge_id, 'received_at', l.created_at)) AS detail
+                               FROM alike l WHERE l.account = s.account AND l.anomaly_id = s.anomaly_id AND l.net > 0 ORDER BY l.charge_id LIMIT 1) f ON true
+         ORDER BY s.account COLLATE "C", s.meter COLLATE "C", s.anomaly_id
+    LOOP
+        account := waiting.account;
+        anomaly_id := waiting.anomaly_id;
+        CONTINUE WHEN NOT billadj.confirm_duplicate(waiting.account, waiting.meter, waiting.anomaly_id, waiting.detail) OR waiting.detail IS NULL;
+        RETURN NEXT;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION billadj.confirm_duplicates() IS
+    'looks up the rows that repeat others and could not be looked up when they came: tells of those that do, closes the others; detect_due() calls it';
+REVOKE ALL ON FUNCTION billadj.confirm_duplicates() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.confirm_duplicates() TO billadj_operator;
+
 CREATE FUNCTION billadj.peer_profile(baselines bytea[], mature boolean) RETURNS double precision[]
 AS 'MODULE_PATHNAME', 'billadj_peer_profile' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION billadj.peer_profile(bytea[], boolean)
@@ -110,10 +159,15 @@ BEGIN
              ORDER BY a.anomaly_id;
         END IF;
     END LOOP;
+    RETURN QUERY
+    SELECT a.account, a.meter, a.anomaly_id, a.rule, a.state, a.money_at_risk, a.currency
+      FROM billadj.confirm_duplicates() d
+      JOIN billadj.anomaly a ON a.account = d.account AND a.anomaly_id = d.anomaly_id
+     ORDER BY a.anomaly_id;
 END
 $function$;
 COMMENT ON FUNCTION billadj.detect_due(timestamptz) IS
-    'tells of silence: opens incidents of streams whose row is overdue or whose bucket has ended, refreshes peer groups; run it every few minutes; running it twice opens nothing twice';
+    'tells of silence: opens incidents of streams whose row is overdue or whose bucket has ended, looks up duplicates that wait for it, refreshes peer groups; run it every few minutes; running it twice opens nothing twice';
 REVOKE ALL ON FUNCTION billadj.detect_due(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.detect_due(timestamptz) TO billadj_operator;
 
@@ -388,8 +442,13 @@ BEGIN
                                      billadj.short_number((anomaly ->> 'upper_bound')::double precision) || unit)
         WHEN 'gap' THEN format('%s had no rows from %s on for %s; one is due every %s', subject, since, billadj.short_time(observed), billadj.short_time(longest))
         WHEN 'price' THEN format('%s is charged at %s a unit since %s, where %s a unit was usual', subject, billadj.short_number(observed), at, billadj.short_number(expected))
-        WHEN 'duplicate' THEN format('%s row%s of %s on %s repeat%s time and quantity of rows received before', rows, CASE WHEN rows = 1 THEN '' ELSE 's' END, subject, at,
-                                     CASE WHEN rows = 1 THEN 's' ELSE '' END)
+        WHEN 'duplicate' THEN CASE
+            WHEN detail ? 'repeats' AND rows = 1 THEN format('a row of %s on %s repeats time and quantity of the row with key %s, received on %s', subject, at,
+                 detail #>> '{repeats,event_key}', to_char((detail #>> '{repeats,received_at}')::timestamptz, 'FMDD Mon YYYY HH24:MI "UTC"'))
+            WHEN detail ? 'repeats' THEN format('%s rows of %s repeat rows received before; the first, on %s, repeats time and quantity of the row with key %s, received on %s',
+                 billadj.short_number(rows), subject, at, detail #>> '{repeats,event_key}', to_char((detail #>> '{repeats,received_at}')::timestamptz, 'FMDD Mon YYYY HH24:MI "UTC"'))
+            ELSE format('%s row%s of %s on %s seem%s to repeat rows received before, which is not looked up yet', billadj.short_number(rows), CASE WHEN rows = 1 THEN '' ELSE 's' END,
+                        subject, at, CASE WHEN rows = 1 THEN 's' ELSE '' END) END
         WHEN 'near_duplicate' THEN format('%s rows of %s until %s repeat the quantities of rows received before', rows, subject, at)
         WHEN 'late' THEN format('%s row%s of %s came late: %s happened on %s', rows, CASE WHEN rows = 1 THEN '' ELSE 's' END, subject,
                                 CASE WHEN rows = 1 THEN 'it' ELSE 'the first' END, to_char((anomaly ->> 'occurred_at')::timestamptz, 'FMDD Mon YYYY HH24:MI "UTC"'))

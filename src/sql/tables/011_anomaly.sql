@@ -128,7 +128,7 @@ COMMENT ON COLUMN billadj.anomaly.unit_factor IS 'factor of a wrong unit (1000, 
 COMMENT ON COLUMN billadj.anomaly.lag_hours IS 'hours that the usual day is late, where a time zone was changed';
 COMMENT ON COLUMN billadj.anomaly.since IS 'when what is judged began: the bucket, the run, the gap';
 COMMENT ON COLUMN billadj.anomaly.longest IS 'stuck: the longest run before; gap: the usual spacing in seconds';
-COMMENT ON COLUMN billadj.anomaly.detail IS 'what else is known of it';
+COMMENT ON COLUMN billadj.anomaly.detail IS 'what else is known of it; of a duplicate the row that it repeats, or that this is not looked up yet ({"confirmed": false})';
 COMMENT ON COLUMN billadj.anomaly.detector_id IS 'the detector whose settings applied; NULL: the defaults';
 COMMENT ON COLUMN billadj.anomaly.action IS 'what the detector asks for: flag, hold, reject or propose';
 COMMENT ON COLUMN billadj.anomaly.charge_id IS 'charge of the row that opened it; NULL: no row did';
@@ -251,7 +251,7 @@ SELECT a.account, a.anomaly_id, a.meter, a.rule, a.family, a.occurred_at, a.last
        a.lower_bound, a.upper_bound, a.money_at_risk, a.money_projected, a.currency, a.action, a.charge_id, a.notified_at,
        EXISTS (SELECT FROM billadj.hold h WHERE h.account = a.account AND h.anomaly_id = a.anomaly_id AND h.ended_at IS NULL) AS held
   FROM billadj.anomaly a
- WHERE a.closed_at IS NULL
+ WHERE a.closed_at IS NULL AND NOT coalesce(a.detail @> '{"confirmed": false}', false)
  ORDER BY a.money_at_risk DESC, a.peak_score DESC, a.account, a.anomaly_id;
 COMMENT ON VIEW billadj.open_anomaly IS 'open incidents, the most money at risk first';
 COMMENT ON COLUMN billadj.open_anomaly.account IS 'who is billed';
