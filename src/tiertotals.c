@@ -13,13 +13,17 @@
 #include "access/heapam.h"
 #include "access/relscan.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -45,6 +49,9 @@ static const Column columns[NCOLUMNS] = {
 	{"quantity", NUMERICOID, true}, {"amount", NUMERICOID, true}, {"row_count", INT8OID, true}
 };
 
+/* How long a commit may wait so that pages can be pruned, see make_room(). */
+#define PATIENCE_MS 20
+
 struct TierTotals
 {
 	BjBook		book;
@@ -53,6 +60,7 @@ struct TierTotals
 	Datum	   *values;			/* of a row, by attribute */
 	bool	   *isnull;
 	AttrNumber	att[NCOLUMNS];
+	int			patience;		/* milliseconds that are left for waits */
 };
 
 /* The primary key must be (account, meter, period_start, price_id). */
@@ -87,6 +95,7 @@ bj_tiertotals_open(BjBook book, const char **problem)
 	BjTable		table = book == BJ_BOOK_SHADOW ? BJ_TABLE_SHADOW_TOTAL : BJ_TABLE_TIER_TOTAL;
 
 	t->book = book;
+	t->patience = PATIENCE_MS;
 	t->rel = bj_table_open_columns(table, RowExclusiveLock, columns, NCOLUMNS,
 								   t->att, problem);
 	if (t->rel == NULL)
@@ -256,6 +265,59 @@ bj_tiertotals_find(TierTotals *t, const TotalKey *key, bool thorough,
 /* ---- writing ---- */
 
 /*
+ * A page fills with versions that cannot be pruned while a transaction that
+ * began before them goes on: often only because it waits for a processor, or
+ * for the same row as we.  Then the last room of the page is left to it, for
+ * some milliseconds.  One that began long ago is not waited for: the row moves
+ * to another page then, with a new index entry.
+ */
+#define LAST_ROOM (BLCKSZ / 8)
+#define LONG_AGO 256			/* transactions */
+
+/*
+ * Can the page soon be pruned, though it could not now?  Either somebody has
+ * it pinned, or somebody else's transaction is in the way, and not for long.
+ */
+static bool
+is_soon_prunable(TierTotals *t, Page page)
+{
+	TransactionId self = GetCurrentTransactionId();
+	TransactionId dead = ((PageHeader) page)->pd_prune_xid;
+	TransactionId oldest = GetOldestNonRemovableTransactionId(t->rel);
+
+	if (!TransactionIdIsValid(dead))
+		return false;
+	if (TransactionIdPrecedes(dead, oldest))
+		return true;
+	return TransactionIdPrecedes(oldest, self) && self - oldest <= LONG_AGO &&
+		(TransactionIdPrecedes(oldest, MyProc->xmin) || TransactionIdIsInProgress(oldest));
+}
+
+/* True, and the pin is gone, if it took a while: find the row again. */
+static bool
+make_room(TierTotals *t, Buffer buffer)
+{
+	BlockNumber block = BufferGetBlockNumber(buffer);
+	bool		tried = false;
+
+	while (PageGetHeapFreeSpace(BufferGetPage(buffer)) < LAST_ROOM && t->patience > 0 &&
+		   is_soon_prunable(t, BufferGetPage(buffer)))
+	{
+		ReleaseBuffer(buffer);
+		CHECK_FOR_INTERRUPTS();
+		if (tried)
+			pg_usleep(1000);
+		t->patience--;
+		tried = true;
+		buffer = ReadBuffer(t->rel, block);
+		heap_page_prune_opt(t->rel, buffer);
+	}
+	if (tried)
+		ReleaseBuffer(buffer);
+	return tried;
+}
+
+/*
  * Pins the page of a version that was read before, if it is still there and
  * valid: it may have been updated and pruned, and its place be taken by
  * another row.  The pin keeps it from being pruned from now on.
@@ -359,9 +421,12 @@ bj_tiertotals_update(TierTotals *t, const TotalRow *old, const TotalRow *row)
 	Buffer		buffer;
 	TM_Result	result;
 
-	if (!pin_version(t, old, &buffer))
-		return false;
 	tuple = form_version(t, old, row);
+	if (!pin_version(t, old, &buffer) || make_room(t, buffer))
+	{
+		heap_freetuple(tuple);
+		return false;
+	}
 	result = bj_compat_update(t->rel, &old->version->t_self, tuple,
 							  GetCurrentCommandId(true), &indexing);
 	ReleaseBuffer(buffer);
