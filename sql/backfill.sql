@@ -210,6 +210,29 @@ SELECT * FROM billadj.charged_without_row('unseen');
 SELECT billadj.reverse_deleted('unseen', max => 1), billadj.reverse_deleted('unseen'), billadj.reverse_deleted('unseen');
 SELECT * FROM billadj.charged_without_row('unseen');
 SELECT * FROM oracle.differences();
+
+-- ---- columns that are called as our queries call their tables ----
+
+CREATE TABLE t (h integer, t timestamptz, m text, c text, q numeric, s numeric, r text, p text, x integer, PRIMARY KEY (h));
+INSERT INTO t SELECT g, '2026-06-01'::timestamptz + g * interval '1 hour', 'gb', 'letters', g % 7, 0 FROM generate_series(1, 40) AS g;
+SELECT count(*) FROM billadj.attach('t', 'c', 't', 'm', 'q', mode => 'shadow', compare => 's');
+ALTER TABLE t DROP COLUMN x;
+SELECT count(*) FROM billadj.rating_gap('t');
+CALL billadj.backfill('t');
+SELECT cause, rows FROM billadj.shadow_report('t');
+SELECT count(*) FROM billadj.promote('t');
+INSERT INTO t VALUES (41, '2026-06-04', 'gb', 'letters', 3), (42, '2026-06-04', 'gb', 'letters', 4);
+SET billadj.enabled = off;
+DELETE FROM t WHERE h = 42;
+UPDATE t SET q = 50 WHERE h = 41;
+RESET billadj.enabled;
+CALL billadj.backfill('t');
+SELECT * FROM billadj.charged_without_row('t');
+SELECT billadj.reverse_deleted('t');
+SELECT count(*) AS streams, sum(rows) AS rows FROM billadj.warm_up('t');
+SELECT * FROM billadj.rating_gap('t');
+SELECT c.cause, count(*), sum(c.quantity) FROM billadj.charge c WHERE c.account = 'letters' GROUP BY c.cause ORDER BY c.cause;
+SELECT * FROM oracle.differences();
 DROP SCHEMA host, oracle CASCADE;
 SELECT count(*) > 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
 SELECT count(*) > 0 AS installed FROM billadj.install();

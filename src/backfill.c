@@ -143,17 +143,18 @@ typedef struct HostRows
 
 /*
  * FOR SHARE: nobody changes or removes these rows until the batch commits, so
- * what is charged is what they hold.
+ * what is charged is what they hold.  The whole row by its type: a name alone
+ * would be a column of the host's that is called so.
  */
 static void
 read_blocks(Relation rel, const Binding *binding, int64 from, int64 to, HostRows *host)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
-	char	   *query = psprintf("SELECT t FROM ONLY %s t WHERE t.ctid >= '(%lld,0)' AND t.ctid < '(%lld,0)' FOR SHARE",
-								 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-															RelationGetRelationName(rel)),
-								 (long long) from, (long long) to);
+	const char *name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+												  RelationGetRelationName(rel));
+	char	   *query = psprintf("SELECT (t.*)::%s FROM ONLY %s t WHERE t.ctid >= '(%lld,0)' AND t.ctid < '(%lld,0)' FOR SHARE",
+								 name, name, (long long) from, (long long) to);
 
 	if (SPI_execute(query, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read host rows: %s", query);
