@@ -61,6 +61,10 @@ SELECT cause, what_to_change FROM billadj.shadow_report('shadow_host') WHERE cau
 SELECT * FROM billadj.shadow_totals('shadow_host');
 SELECT account, event_key, meter, quantity, quantity_before, host_amount, shadow_amount, cause FROM billadj.shadow_rows('shadow_host', 3);
 
+-- how the amount is kept says what was rounded: whole units, or cents that happen to be none
+SELECT v.host, v.shadow, billadj.shadow_cause('{"model": "per_unit", "unit_amount": "0.35"}', 30.2857, NULL, v.host, v.shadow) AS cause
+  FROM (VALUES (11, 10.599995), (10, 10.599995), (12, 10.599995), (10.6, 10.599995), (10.60, 10.599995), (11.00, 10.599995), (11, 10)) AS v(host, shadow);
+
 -- corrections, a missing price and a missing amount are seen too
 UPDATE shadow_host SET units = 2 WHERE id = 1;
 DELETE FROM shadow_host WHERE id = 4;

@@ -715,7 +715,7 @@ END
 $function$;
 COMMENT ON FUNCTION billadj.attachment_of(regclass) IS 'number of the attachment of a host table, or error UB014';
 REVOKE ALL ON FUNCTION billadj.attachment_of(regclass) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.attachment_of(regclass) TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+GRANT EXECUTE ON FUNCTION billadj.attachment_of(regclass) TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor, billadj_reader;
 
 -- ---- the acts ----
 

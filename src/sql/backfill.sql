@@ -42,7 +42,7 @@ SELECT CASE WHEN mapping->'account' ? 'column' THEN format('billadj.event_key(h.
 $function$;
 COMMENT ON FUNCTION billadj.mapped_sql(jsonb) IS 'SQL expressions, over a host row h and the name m.measure, of what a mapping names';
 REVOKE ALL ON FUNCTION billadj.mapped_sql(jsonb) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.mapped_sql(jsonb) TO billadj_admin, billadj_operator, billadj_auditor;
+GRANT EXECUTE ON FUNCTION billadj.mapped_sql(jsonb) TO billadj_admin, billadj_operator, billadj_auditor, billadj_reader;
 
 CREATE FUNCTION billadj.rating_gap(relation regclass, max bigint DEFAULT NULL)
 RETURNS TABLE (account text, event_key text, measure text, occurred_at timestamptz)

@@ -459,7 +459,7 @@ SELECT t.tgrelid, t.tgname::text, p.proname::text, t.tgenabled,
 $function$;
 COMMENT ON FUNCTION billadj.own_triggers() IS 'all triggers that run a function of billadj, on host tables and on its own; argument is the number of the attachment';
 REVOKE ALL ON FUNCTION billadj.own_triggers() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.own_triggers() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor;
+GRANT EXECUTE ON FUNCTION billadj.own_triggers() TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor, billadj_reader;
 
 CREATE FUNCTION billadj.uninstall(keep_data boolean DEFAULT true, dry_run boolean DEFAULT false)
 RETURNS TABLE (action text, object text, sql text, done boolean)

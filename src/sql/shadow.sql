@@ -56,6 +56,9 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     places integer := scale(trim_scale(host_amount));
+    -- The last digit that the host keeps.  It shows cents by two decimals even
+    -- where they are zeros; less than that is what whole units look like.
+    kept   integer := least(greatest(places, 2), scale(host_amount));
 BEGIN
     IF host_amount IS NULL THEN
         RETURN 'host amount missing';
@@ -65,7 +68,7 @@ BEGIN
         RETURN 'factor';
     ELSIF price ? 'tiers' AND billadj.tier_slip(price, quantity, before, host_amount - shadow_amount) IS NOT NULL THEN
         RETURN 'tier';
-    ELSIF places <= 6 AND abs(host_amount - shadow_amount) < power(10::numeric, -greatest(places, 2))
+    ELSIF places <= 6 AND abs(host_amount - shadow_amount) < power(10::numeric, -kept)
           AND scale(trim_scale(shadow_amount)) > places THEN
         RETURN 'rounding';
     ELSIF quantity IS NOT NULL AND quantity <> 0 AND price->>'model' = 'per_unit' AND (price->>'unit_amount')::numeric <> 0
@@ -112,7 +115,10 @@ BEGIN
         compared AS (
             SELECT h.account AS host_account, h.event_key, c.meter, c.period_start, c.quantity, c.quantity_before, c.amount,
                    p.document, h.amount AS host_amount, k.message, k.sqlstate
-              FROM (SELECT %1$s AS account, %2$s AS event_key, (h.%3$I)::numeric AS amount FROM %4$s h) h
+              -- a float does not say how many decimals are meant: two at least
+              FROM (SELECT %1$s AS account, %2$s AS event_key,
+                           (h.%3$I)::numeric + CASE WHEN pg_typeof(h.%3$I) IN ('real', 'double precision') THEN 0.00 ELSE 0 END AS amount
+                      FROM %4$s h) h
               LEFT JOIN charged c ON c.event_key = h.event_key
               LEFT JOIN price p ON p.price_id = c.price_id
               LEFT JOIN LATERAL (SELECT q.message, q.sqlstate FROM billadj.parked_usage q
@@ -143,7 +149,7 @@ END
 $function$;
 COMMENT ON FUNCTION billadj.shadow_rows(regclass, bigint) IS 'rows of a table attached in mode shadow with its own amount and ours, and why they differ; the largest differences first';
 REVOKE ALL ON FUNCTION billadj.shadow_rows(regclass, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.shadow_rows(regclass, bigint) TO billadj_admin, billadj_operator, billadj_auditor;
+GRANT EXECUTE ON FUNCTION billadj.shadow_rows(regclass, bigint) TO billadj_admin, billadj_operator, billadj_auditor, billadj_reader;
 
 CREATE FUNCTION billadj.shadow_totals(relation regclass)
 RETURNS TABLE (account text, period_start timestamptz, rows bigint, host_amount numeric, shadow_amount numeric, difference numeric)
@@ -157,7 +163,7 @@ SELECT r.account, r.period_start, count(*), trim_scale(sum(r.host_amount)), trim
 $function$;
 COMMENT ON FUNCTION billadj.shadow_totals(regclass) IS 'sums of a table attached in mode shadow by account and period: its own amounts and ours; the largest differences first';
 REVOKE ALL ON FUNCTION billadj.shadow_totals(regclass) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.shadow_totals(regclass) TO billadj_admin, billadj_operator, billadj_auditor;
+GRANT EXECUTE ON FUNCTION billadj.shadow_totals(regclass) TO billadj_admin, billadj_operator, billadj_auditor, billadj_reader;
 
 CREATE FUNCTION billadj.shadow_report(relation regclass)
 RETURNS TABLE (cause text, rows bigint, accounts bigint, which_accounts text[], host_amount numeric, shadow_amount numeric,
@@ -194,7 +200,7 @@ $function$;
 COMMENT ON FUNCTION billadj.shadow_report(regclass) IS
     'how a table attached in mode shadow compares with what billadj would charge: rows, accounts and money by cause, and what to change';
 REVOKE ALL ON FUNCTION billadj.shadow_report(regclass) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.shadow_report(regclass) TO billadj_admin, billadj_operator, billadj_auditor;
+GRANT EXECUTE ON FUNCTION billadj.shadow_report(regclass) TO billadj_admin, billadj_operator, billadj_auditor, billadj_reader;
 
 -- From comparing to charging.  No writer is in the table while the mode turns,
 -- so that each row is in the one book or in the other; those compared so far

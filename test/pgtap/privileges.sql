@@ -17,6 +17,8 @@ CREATE SCHEMA pgtap_host;
 GRANT USAGE, CREATE ON SCHEMA pgtap_host TO PUBLIC;
 CREATE TABLE pgtap_host.used (id bigint PRIMARY KEY, who text, at timestamptz, n numeric);
 GRANT INSERT ON pgtap_host.used TO PUBLIC;
+CREATE TABLE pgtap_host.compared (LIKE pgtap_host.used INCLUDING ALL);
+GRANT SELECT ON pgtap_host.compared TO PUBLIC;
 CREATE TABLE pgtap_host.of_admin (LIKE pgtap_host.used INCLUDING ALL);
 ALTER TABLE pgtap_host.of_admin OWNER TO billadj_admin;
 CREATE TABLE pgtap_host.of_nobody (LIKE pgtap_host.used INCLUDING ALL);
@@ -25,6 +27,7 @@ DO $$
 BEGIN
     PERFORM FROM billadj.import_rate_card('{"code": "pgtap", "currency": "USD", "prices": [{"meter": "pgtap", "model": "per_unit", "unit_amount": 1}]}', '[2026-01-01,)');
     PERFORM FROM billadj.attach('pgtap_host.used', 'who', 'at', 'pgtap', 'n');
+    PERFORM FROM billadj.attach('pgtap_host.compared', 'who', 'at', 'pgtap', 'n', mode => 'shadow', compare => 'n');
 END $$;
 
 -- Does it, and undoes it.
@@ -58,6 +61,8 @@ INSERT INTO pgtap_host.act VALUES
     ($$SELECT billadj.settings()$$, 'admin approver auditor operator policy reader requester'),
     ($$SELECT billadj.export_rate_card('pgtap')$$, 'admin approver auditor operator policy reader requester'),
     ($$SELECT billadj.price_for('a', 'pgtap', '2026-05-01')$$, 'admin approver auditor operator policy reader requester'),
+    ($$SELECT billadj.shadow_report('pgtap_host.compared')$$, 'admin auditor operator reader'),
+    ($$SELECT billadj.shadow_totals('pgtap_host.compared')$$, 'admin auditor operator reader'),
     ($$SELECT billadj.validate_rate_card('pgtap')$$, 'admin auditor operator policy'),
     ($$SELECT billadj.self_check()$$, 'admin auditor operator policy'),
     -- the ledger is written by the library and by nobody else
