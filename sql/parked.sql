@@ -313,6 +313,7 @@ SELECT * FROM broken;
 ROLLBACK;
 
 BEGIN;
+DROP VIEW billadj.lapsed_but_billing CASCADE;
 ALTER TABLE billadj.charge DROP COLUMN basis;
 EXECUTE usage;
 SELECT * FROM outcome();
@@ -328,7 +329,7 @@ SELECT * FROM broken;
 ROLLBACK;
 
 BEGIN;
-DROP VIEW billadj.billed CASCADE;
+DROP VIEW billadj.billed, billadj.lapsed_but_billing CASCADE;
 ALTER TABLE billadj.charge ALTER charge_id TYPE numeric;
 EXECUTE usage;
 SELECT * FROM outcome();

@@ -149,3 +149,8 @@ ROLLBACK TO a;
 INSERT INTO calls VALUES (72, 'rolled', '2026-05-16', 'gb', 1);
 COMMIT;
 SELECT period_start FROM billadj.charge WHERE event_key = '72';
+
+-- as it was found
+DROP SCHEMA host CASCADE;
+SELECT count(*) > 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
+SELECT count(*) > 0 AS installed FROM billadj.install();
