@@ -123,6 +123,7 @@ AS $function$
 DECLARE
     waiting record;
     made    integer := 0;
+    advice  text;
 BEGIN
     FOR waiting IN SELECT p.account, p.proposal_id, p.kind, p.cause FROM billadj.proposal p WHERE p.request_id IS NULL ORDER BY p.proposal_id LIMIT $1
     LOOP
@@ -132,7 +133,9 @@ BEGIN
             VALUES (waiting.kind, waiting.account, waiting.cause, jsonb_build_object('proposal_id', waiting.proposal_id));
             made := made + 1;
         EXCEPTION WHEN SQLSTATE 'UB310' OR SQLSTATE 'UB315' OR SQLSTATE 'UB317' OR unique_violation THEN
-            RAISE WARNING 'proposal % of account % waits: %', waiting.proposal_id, waiting.account, SQLERRM;
+            GET STACKED DIAGNOSTICS advice = PG_EXCEPTION_HINT;
+            RAISE WARNING 'proposal % of account % waits: %', waiting.proposal_id, waiting.account, SQLERRM
+                USING ERRCODE = SQLSTATE, HINT = coalesce(nullif(advice, ''), 'Mend it, and run SELECT billadj.submit_proposals() again.');
         END;
     END LOOP;
     RETURN made;

@@ -1152,7 +1152,8 @@ DECLARE
     number bigint := 0;
 BEGIN
     PERFORM billadj.send_message(t.account, 'subscription.term_began',
-               jsonb_build_object('subscription_id', t.subscription_id, 'term_id', t.term_id, 'at', lower(t.valid), 'plan', t.plan, 'quantity', t.quantity, 'state', t.state))
+               jsonb_build_object('subscription_id', t.subscription_id, 'term_id', t.term_id, 'at', lower(t.valid), 'plan', t.plan, 'quantity', t.quantity, 'state', t.state,
+                                  'discount', t.discount, 'priced_at', t.priced_at))
       FROM billadj.term t
       JOIN billadj.subscription_change c ON c.account = t.account AND c.subscription_id = t.subscription_id AND c.change_id = t.change_id
       JOIN billadj.subscription s ON s.account = t.account AND s.subscription_id = t.subscription_id
@@ -1379,7 +1380,8 @@ BEGIN
      WHERE d.due_at < subscriptions_due.to_at
     UNION ALL
     SELECT t.account, t.subscription_id, lower(t.valid), CASE WHEN b.state = 'trial' AND t.state = 'active' THEN 'trial end' ELSE 'change' END,
-           format('%s, %s, %s', t.plan, t.quantity, t.state), NULL, NULL
+           concat_ws(', ', t.plan, t.quantity, t.state, CASE WHEN t.discount <> b.discount THEN format('discount %s %%', t.discount) END,
+                     CASE WHEN t.priced_at <> b.priced_at AND t.plan = b.plan THEN format('prices of %s', t.priced_at) END), NULL, NULL
       FROM billadj.term t
       JOIN billadj.term b ON b.account = t.account AND b.subscription_id = t.subscription_id AND b.superseded_at IS NULL AND upper(b.valid) = lower(t.valid)
      WHERE t.superseded_at IS NULL AND lower(t.valid) >= subscriptions_due.from_at AND lower(t.valid) < subscriptions_due.to_at
