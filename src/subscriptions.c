@@ -57,32 +57,32 @@ struct TimelineReader
 
 /* $1 account, $2 subscription_id, $3 since, $4 terms, $5 cycles */
 static const char *const stored_terms =
-	"SELECT t.account, t.subscription_id, t.term_id, lower(t.valid), upper(t.valid),"
+	"SELECT t.account, t.subscription_id, t.term_id, t.valid,"
 	" t.plan, t.quantity, t.state, t.discount, t.priced_at"
 	" FROM billadj.term t"
 	" WHERE t.superseded_at IS NULL AND ($1 IS NULL OR t.account = $1)"
 	" AND ($2 IS NULL OR t.subscription_id = $2)"
-	" ORDER BY t.account, t.subscription_id, lower(t.valid)";
+	" ORDER BY t.account, t.subscription_id, t.valid";
 
 static const char *const given_terms =
-	"SELECT $1, $2, t.term_id, lower(t.valid), upper(t.valid),"
+	"SELECT $1, $2, t.term_id, t.valid,"
 	" t.plan, t.quantity, t.state, t.discount, t.priced_at"
 	" FROM jsonb_to_recordset($4) AS t(term_id bigint, valid tstzrange, plan text, quantity numeric,"
 	" state text, discount numeric, priced_at timestamptz)"
-	" ORDER BY lower(t.valid)";
+	" ORDER BY t.valid";
 
 static const char *const stored_cycles =
-	"SELECT c.account, c.subscription_id, lower(c.valid), upper(c.valid), c.anchor, c.every, c.time_zone, c.seam"
+	"SELECT c.account, c.subscription_id, c.valid, c.anchor, c.every, c.time_zone, c.seam"
 	" FROM billadj.billing_cycle c"
 	" WHERE c.superseded_at IS NULL AND ($1 IS NULL OR c.account = $1)"
 	" AND ($2 IS NULL OR c.subscription_id = $2)"
-	" ORDER BY c.account, c.subscription_id, lower(c.valid)";
+	" ORDER BY c.account, c.subscription_id, c.valid";
 
 static const char *const given_cycles =
-	"SELECT $1, $2, lower(c.valid), upper(c.valid), c.anchor, c.every, c.time_zone, c.seam"
+	"SELECT $1, $2, c.valid, c.anchor, c.every, c.time_zone, c.seam"
 	" FROM jsonb_to_recordset($5) AS c(valid tstzrange, anchor timestamptz, every interval,"
 	" time_zone text, seam boolean)"
-	" ORDER BY lower(c.valid)";
+	" ORDER BY c.valid";
 
 /*
  * A period that ends after since began no longer before it than the longest
@@ -90,7 +90,7 @@ static const char *const given_cycles =
  */
 static const char *const billed_lines =
 	"SELECT r.account, r.subscription_id, r.period_start, r.plan_price_id, r.quantity, r.full_amount,"
-	" r.amount, r.proposed, lower(r.covers), upper(r.covers), NULL::numeric"
+	" r.amount, r.proposed, r.covers, NULL::numeric"
 	" FROM billadj.recurring_total r"
 	" WHERE ($1 IS NULL OR r.account = $1) AND ($2 IS NULL OR r.subscription_id = $2)"
 	" AND ($3 = '-infinity' OR r.period_start >= $3 - (SELECT max(c.every) + '1 day' FROM billadj.billing_cycle c))"
@@ -103,7 +103,7 @@ static const char *const billed_lines =
  */
 static const char *const credited_lines =
 	"SELECT r.account, r.subscription_id, r.period_start, r.plan_price_id, r.quantity, r.full_amount,"
-	" r.amount, r.proposed, lower(r.covers), upper(r.covers), a.delta"
+	" r.amount, r.proposed, r.covers, a.delta"
 	" FROM billadj.recurring_total r"
 	" LEFT JOIN (SELECT c.account, c.subscription_id, c.period_start, c.plan_price_id, c.quantity,"
 	"   (c.basis ->> 'full_amount')::numeric AS full_amount, sum(a.delta) AS delta"
@@ -179,6 +179,29 @@ get_decimal(Row row, int column)
 	if (!isnull)
 		bj_check(bj_numeric_read(value, &decimal));
 	return decimal;
+}
+
+/*
+ * A tstzrange that is neither NULL nor empty, which its table makes sure of.
+ * Read where it lies: the server would copy it to align it, hundreds of
+ * thousands of times.  A type's number, the bounds there are, and flags.
+ */
+static Span
+get_span(Row row, int column)
+{
+	struct varlena *range = PG_DETOAST_DATUM_PACKED(row.values[column - 1]);
+	const char *data = VARDATA_ANY(range) + sizeof(Oid);
+	char		flags = VARDATA_ANY(range)[VARSIZE_ANY_EXHDR(range) - 1];
+	Span		span = {PG_INT64_MIN, PG_INT64_MAX};
+
+	if (RANGE_HAS_LBOUND(flags))
+	{
+		memcpy(&span.start, data, sizeof(int64));
+		data += sizeof(int64);
+	}
+	if (RANGE_HAS_UBOUND(flags))
+		memcpy(&span.end, data, sizeof(int64));
+	return span;
 }
 
 static bool
@@ -424,24 +447,23 @@ term_state(KeyText name)
 static void
 add_term(TimelineReader *r, Timeline *t, Row row)
 {
-	KeyText		plan = get_text(row, 6);
+	KeyText		plan = get_text(row, 5);
 	Term	   *term;
 
 	GROW(t->terms, t->nterms);
 	term = &t->terms[t->nterms++];
 	term->term_id = get_int64(row, 3, 0);
-	term->valid.start = get_int64(row, 4, PG_INT64_MIN);
-	term->valid.end = get_int64(row, 5, PG_INT64_MAX);
+	term->valid = get_span(row, 4);
 	term->plan = strhash_get(r->plans, plan.data, plan.length, 0);
 	if (term->plan == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_BJ_UNKNOWN_PLAN),
 				 errmsg("plan \"%.*s\" does not exist", plan.length, plan.data),
 				 errhint("Look for it with SELECT plan FROM billadj.plan.")));
-	term->quantity = get_decimal(row, 7);
-	term->state = term_state(get_text(row, 8));
-	term->discount = get_decimal(row, 9);
-	term->priced_at = get_int64(row, 10, 0);
+	term->quantity = get_decimal(row, 6);
+	term->state = term_state(get_text(row, 7));
+	term->discount = get_decimal(row, 8);
+	term->priced_at = get_int64(row, 9, 0);
 	strlcpy(t->currency, term->plan->currency, sizeof(t->currency));
 }
 
@@ -466,17 +488,16 @@ static void
 add_cycle(Timeline *t, Row row)
 {
 	bool		isnull;
-	Interval   *every = DatumGetIntervalP(get(row, 6, &isnull));
+	Interval   *every = DatumGetIntervalP(get(row, 5, &isnull));
 	BillingCycle *cycle;
 
 	GROW(t->cycles, t->ncycles);
 	cycle = &t->cycles[t->ncycles++];
-	cycle->valid.start = get_int64(row, 3, PG_INT64_MIN);
-	cycle->valid.end = get_int64(row, 4, PG_INT64_MAX);
-	cycle->anchor = get_int64(row, 5, 0);
+	cycle->valid = get_span(row, 3);
+	cycle->anchor = get_int64(row, 4, 0);
 	cycle->every = (Every) {every->month, every->day, every->time};
-	cycle->clock = bj_zone_clock(zone_of(get_text(row, 7)));
-	cycle->seam = get_bool(row, 8);
+	cycle->clock = bj_zone_clock(zone_of(get_text(row, 6)));
+	cycle->seam = get_bool(row, 7);
 }
 
 static void
@@ -492,9 +513,8 @@ add_billed(TimelineReader *r, Timeline *t, Row row)
 	b->quantity = get_decimal(row, 5);
 	b->full = get_decimal(row, 6);
 	bj_check(bj_decimal_add(get_decimal(row, 7), get_decimal(row, 8), &b->amount));
-	b->covers.start = get_int64(row, 9, PG_INT64_MIN);
-	b->covers.end = get_int64(row, 10, PG_INT64_MAX);
-	b->credited = get_decimal(row, 11);
+	b->covers = get_span(row, 9);
+	b->credited = get_decimal(row, 10);
 	b->seen = false;
 }
 
@@ -534,13 +554,13 @@ bj_timelines_next(TimelineReader *r, Timeline *t)
 {
 	Row			row;
 	bool		isnull;
-	char	   *account;
+	KeyText		account;
 
 	if (!next_subscription(r, &row))
 		return false;
 	memset(t, 0, sizeof(Timeline));
-	account = get_string(row, 1);
-	t->account = bj_key_from_string(account, strlen(account));
+	account = get_text(row, 1);
+	t->account = bj_key_from_string(account.data, account.length);
 	t->subscription_id = DatumGetInt64(get(row, 2, &isnull));
 	for (; feed_find(&r->terms, t, &row); feed_step(&r->terms))
 		add_term(r, t, row);
