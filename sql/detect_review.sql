@@ -153,6 +153,59 @@ SELECT count(*) AS opened FROM billadj.detect_across(tstzrange(now() - interval 
 SELECT regexp_replace(billadj.explain_anomaly(anomaly_id) ->> 'sentence', ' from .* on,', ',') AS sentence
   FROM billadj.anomaly WHERE rule IN ('under_limit', 'credits') ORDER BY rule;
 
+-- ---- beside the contract ----
+SELECT count(*) > 0 AS imported FROM billadj.import_rate_card('{"code": "list", "currency": "EUR", "prices": [
+    {"meter": "minutes", "model": "per_unit", "unit_amount": "0.20"},
+    {"meter": "gb", "model": "graduated", "tiers": [{"up_to": 100, "unit_amount": 1}, {"up_to": null, "unit_amount": 0.5}]},
+    {"meter": "sms", "model": "per_unit", "unit_amount": "0.333", "rounding": {"stage": "row", "step": 0.01}}]}', '[2020-01-01,)');
+CREATE TABLE v (id text PRIMARY KEY, account text NOT NULL, meter text NOT NULL, quantity numeric NOT NULL, at timestamptz NOT NULL);
+SELECT count(*) > 0 AS attached FROM billadj.attach('v', account => 'account', occurred_at => 'at', meter => 'meter', quantity => 'quantity', detect => false);
+INSERT INTO v SELECT format('%s %s %s', a, m, g), a, m, CASE m WHEN 'sms' THEN 1 ELSE 10 END, timestamptz '2024-09-01' + g * interval '1 day'
+  FROM unnest(ARRAY['alma', 'bert', 'cleo', 'dora']) a, unnest(ARRAY['minutes', 'gb', 'sms']) m, generate_series(0, 19) g;
+-- all is as the contract says, tiers and rows that were rounded too
+SELECT count(*) AS compared, count(*) FILTER (WHERE amount = contract_amount) AS equal, count(*) FILTER (WHERE abs(amount - contract_amount) > slack) AS off
+  FROM billadj.contract_comparison('[2024-09-10,2024-09-11)');
+SELECT count(*) AS nothing FROM billadj.findings_across('[2024-09-10,2024-09-11)') WHERE rule = 'off_contract';
+-- a contract that came late, one within the tolerance of its detector, a price that a person changed
+SELECT count(*) AS imported FROM billadj.import_rate_card('{"code": "alma-2024", "account": "alma", "currency": "EUR", "prices": [
+    {"meter": "minutes", "model": "per_unit", "unit_amount": "0.15"}, {"meter": "gb", "model": "per_unit", "unit_amount": "0.8"}]}', '[2024-09-11,2024-10-01)');
+SELECT count(*) AS imported FROM billadj.import_rate_card('{"code": "bert-2024", "account": "bert", "currency": "EUR", "prices": [
+    {"meter": "minutes", "model": "per_unit", "unit_amount": "0.22"}, {"meter": "gb", "model": "per_unit", "unit_amount": "5"}]}', '[2024-09-01,2024-10-01)');
+INSERT INTO billadj.detector (rule, account, parameters) VALUES ('off_contract', 'bert', '{"price_tolerance": 0.12}');
+INSERT INTO billadj.detector (rule, account, meter, parameters) VALUES ('off_contract', 'bert', 'gb', '{"off": true}');
+INSERT INTO billadj.detector (rule, account, action) VALUES ('off_contract', 'alma', 'propose');
+\set VERBOSITY terse
+INSERT INTO billadj.detector (rule, action) VALUES ('amount', 'hold');
+\set VERBOSITY default
+INSERT INTO billadj.approval_rule (kind, currency, band, step, level, quorum) VALUES ('price_override', 'EUR', '[0,)', 0, 0, 0), ('credit', 'EUR', '[0,)', 1, 1, 1), ('debit', 'EUR', '[0,)', 1, 1, 1);
+SELECT charge_id FROM billadj.charge WHERE account = 'cleo' AND meter = 'minutes' ORDER BY charge_id LIMIT 1 \gset
+SET SESSION AUTHORIZATION look_1;
+SELECT billadj.submit_override('price_override', 'cleo', 'goodwill', charge_id => :charge_id, new_amount => 0.5, currency => 'EUR') IS NOT NULL AS submitted;
+RESET SESSION AUTHORIZATION;
+-- what a table bills itself, beside what its contract comes to
+CREATE TABLE own (id text PRIMARY KEY, account text NOT NULL, talked numeric NOT NULL, at timestamptz NOT NULL, billed numeric);
+SELECT count(*) > 0 AS attached FROM billadj.attach('own', account => 'account', occurred_at => 'at', meter => 'minutes', quantity => 'talked', mode => 'shadow', compare => 'billed');
+INSERT INTO own SELECT format('%s %s', a, g), a, 100, timestamptz '2024-09-01' + g * interval '1 day', CASE a WHEN 'egon' THEN 18 ELSE 20 END FROM unnest(ARRAY['egon', 'fips']) a, generate_series(0, 9) g;
+SELECT source, account, meter, rows, quantity, amount, overridden, contract_amount, contract FROM billadj.contract_comparison('[2024-09-10,2024-09-11)') WHERE amount <> contract_amount AND meter <> 'sms' ORDER BY 2, 3;
+SELECT rule, account, meter, money_at_risk, currency FROM billadj.detect_across('[2024-09-10,2024-09-11)') WHERE rule = 'off_contract' ORDER BY 2, 3;
+SELECT count(*) AS again FROM billadj.detect_across('[2024-09-10,2024-09-11)') WHERE rule = 'off_contract';
+SELECT billadj.explain_anomaly(anomaly_id) ->> 'sentence' AS sentence FROM billadj.anomaly WHERE rule = 'off_contract' ORDER BY account, meter;
+SELECT a.account, a.meter, a.action, a.detector_id IS NOT NULL AS by_detector, a.notified_at IS NOT NULL AS notified FROM billadj.anomaly a WHERE rule = 'off_contract' ORDER BY 1, 2;
+SELECT account, kind, charge_id, delta, currency, cause, period_start FROM billadj.proposal ORDER BY proposal_id;
+SELECT count(*) AS told FROM billadj.outbox WHERE topic = 'anomaly_opened' AND payload ->> 'rule' = 'off_contract';
+-- one who may not read the table still sees the charges compared
+SET client_min_messages = notice;
+SET ROLE billadj_auditor;
+SELECT source, count(*) FROM billadj.contract_comparison('[2024-09-10,2024-09-11)') GROUP BY 1;
+RESET ROLE;
+SET client_min_messages = warning;
+-- detectors of rules across accounts: turned off, asked for more, seldom told
+SELECT detector_id IS NULL AS defaults, action, "off", threshold, min_money, budget, price_tolerance FROM billadj.detector_policy('alma', '', 'credits');
+INSERT INTO billadj.detector (rule, account, threshold, min_money) VALUES ('amount', 'acct-9', 0.9, 5);
+SELECT action, threshold, min_money FROM billadj.detector_policy('acct-9', '', 'amount');
+-- and none of them makes a stream more easily alarmed
+SELECT threshold > 0.5 AS as_before FROM billadj.detector_policy('acct-9', 'calls', 'spike');
+
 SET client_min_messages = error;
 DROP SCHEMA look CASCADE;
 SELECT count(*) >= 0 AS uninstalled FROM billadj.uninstall(keep_data => false);

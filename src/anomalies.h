@@ -109,7 +109,10 @@ extern const char *bj_outcome_name(BjOutcome outcome);
 /* Holds a charge, unless it is held. */
 extern void bj_anomalies_hold(const Anomaly *anomaly, int64 charge_id);
 
-/* Proposes to take a charge of this amount back. */
+/*
+ * Proposes to take a charge of this amount back; without a charge a credit of
+ * it, or a debit if it is negative.
+ */
 extern void bj_anomalies_propose(const Anomaly *anomaly, int64 charge_id, Decimal amount);
 
 extern void bj_anomalies_tell(const Anomaly *anomaly, const char *topic);

@@ -236,13 +236,15 @@ real_arg(FunctionCallInfo fcinfo, int i)
  *						last_at timestamptz, decades double precision,
  *						observed double precision, expected double precision,
  *						excess numeric, currency text, row_count bigint,
- *						detail jsonb) → bigint
+ *						detail jsonb, period_start timestamptz) → bigint
+ * NULL: its detector wants nothing of it
  */
 PG_FUNCTION_INFO_V1(billadj_note_finding);
 Datum
 billadj_note_finding(PG_FUNCTION_ARGS)
 {
 	AccountFinding f = {0};
+	int64		anomaly_id;
 
 	for (int i = 0; i < 5; i++)
 		if (PG_ARGISNULL(i))
@@ -258,13 +260,51 @@ billadj_note_finding(PG_FUNCTION_ARGS)
 	f.observed = real_arg(fcinfo, 6);
 	f.expected = real_arg(fcinfo, 7);
 	f.excess = BJ_DECIMAL_ZERO;
-	if (!PG_ARGISNULL(8))
+	f.has_excess = !PG_ARGISNULL(8);
+	if (f.has_excess)
 		bj_check(bj_numeric_read(PG_GETARG_DATUM(8), &f.excess));
 	if (!PG_ARGISNULL(9))
 		strlcpy(f.currency, text_to_cstring(PG_GETARG_TEXT_PP(9)), sizeof(f.currency));
 	f.rows = PG_ARGISNULL(10) ? 1 : PG_GETARG_INT64(10);
 	f.detail = PG_ARGISNULL(11) ? NULL : PG_GETARG_JSONB_P(11);
-	PG_RETURN_INT64(bj_streams_note(&f));
+	f.period_start = PG_ARGISNULL(12) ? 0 : PG_GETARG_TIMESTAMPTZ(12);
+	anomaly_id = bj_streams_note(&f);
+	if (anomaly_id == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(anomaly_id);
+}
+
+/*
+ * billadj.detector_policy(account text, meter text, rule text) → record
+ */
+PG_FUNCTION_INFO_V1(billadj_detector_policy);
+Datum
+billadj_detector_policy(PG_FUNCTION_ARGS)
+{
+	DetectPolicy policy;
+	TupleDesc	desc;
+	const char *problem = bj_detectors_begin();
+	Datum		values[7];
+	bool		nulls[7] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "detector_policy must return a row");
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_BJ_NOT_INSTALLED),
+				 errmsg("table billadj.%s is missing or of another shape", problem),
+				 errhint("Run SELECT * FROM billadj.self_check().")));
+	bj_detectors_policy(key_arg(PG_GETARG_DATUM(0)), key_arg(PG_GETARG_DATUM(1)),
+						text_to_cstring(PG_GETARG_TEXT_PP(2)), &policy);
+	values[0] = Int64GetDatum(policy.detector_id);
+	nulls[0] = policy.detector_id == 0;
+	values[1] = CStringGetTextDatum(bj_action_name(policy.action));
+	values[2] = BoolGetDatum(policy.off);
+	values[3] = Float8GetDatum(policy.threshold);
+	values[4] = bj_numeric_make(policy.min_money, 0);
+	values[5] = Int32GetDatum(policy.budget);
+	values[6] = Float8GetDatum(policy.price_tolerance);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
 /* billadj.crowding_decades(just_under bigint, before bigint) */

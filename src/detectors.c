@@ -31,6 +31,7 @@
 #define DEFAULT_FUTURE_HOURS 24.0
 
 #define MOST_MOVED 0.5			/* decades, by verdicts */
+#define LEAST_THRESHOLD 0.5		/* the least score that may alert at all */
 
 /* A group of fewer accounts says nothing; see core/baseline_peer.c. */
 #define LEAST_ACCOUNTS 8
@@ -435,7 +436,7 @@ move_threshold(double threshold, int64 detector_id, const char *rule)
 	if (decades == 0)
 		return threshold;
 	decades = Max(-MOST_MOVED, Min(MOST_MOVED, decades));
-	return Max(0.5, bj_score_of_decades(bj_decades_of_score(threshold) + decades));
+	return Max(LEAST_THRESHOLD, bj_score_of_decades(bj_decades_of_score(threshold) + decades));
 }
 
 const char *
@@ -486,6 +487,26 @@ bj_detectors_any(BjAction action)
 	return false;
 }
 
+/* Is the rule one that the core opens a level incident for? */
+static bool
+is_level_rule(const char *rule)
+{
+	for (int reason = BJ_REASON_NONE + 1; reason < BJ_REASON_GAP; reason++)
+		if (strcmp(rule, bj_reason_name((BjReason) reason)) == 0)
+			return true;
+	return false;
+}
+
+/* Rules of detect_across() have tests of their own, which ask for enough. */
+static bool
+is_stream_rule(const char *rule)
+{
+	for (int reason = BJ_REASON_NONE + 1; reason < BJ_REASON_COUNT; reason++)
+		if (strcmp(rule, bj_reason_name((BjReason) reason)) == 0)
+			return true;
+	return false;
+}
+
 /*
  * The core opens an incident at the least threshold that holds for any rule of
  * the stream; bj_detectors_policy() then asks for more where more is asked.
@@ -508,7 +529,7 @@ bj_detectors_settings(KeyText account, KeyText meter, DetectSettings *settings)
 			if (d->threshold > 0)
 				settings->detect.threshold = d->threshold;
 		}
-		else if (d->threshold > 0 && d->threshold < least)
+		else if (d->threshold > 0 && d->threshold < least && is_level_rule(d->rule))
 			least = d->threshold;
 	}
 	if (least < settings->detect.threshold)
@@ -517,7 +538,7 @@ bj_detectors_settings(KeyText account, KeyText meter, DetectSettings *settings)
 	{
 		DetectPolicy policy;
 
-		if (known.moved[i].decades >= 0)
+		if (known.moved[i].decades >= 0 || !is_level_rule(known.moved[i].rule))
 			continue;
 		bj_detectors_policy(account, meter, known.moved[i].rule, &policy);
 		if (policy.threshold < settings->detect.threshold)
@@ -531,6 +552,8 @@ bj_detectors_policy(KeyText account, KeyText meter, const char *rule,
 {
 	DetectSettings settings = default_settings();
 
+	if (!is_stream_rule(rule))
+		settings.detect.threshold = LEAST_THRESHOLD;
 	memset(policy, 0, sizeof(*policy));
 	policy->action = BJ_ACTION_FLAG;
 	policy->min_money = bj_decimal_from_int64(1);
@@ -553,6 +576,7 @@ bj_detectors_policy(KeyText account, KeyText meter, const char *rule,
 		if (d->budget >= 0)
 			policy->budget = d->budget;
 	}
+	policy->price_tolerance = settings.detect.price_tolerance;
 	policy->threshold = move_threshold(policy->threshold, policy->detector_id, rule);
 }
 

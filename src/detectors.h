@@ -33,7 +33,11 @@ typedef struct DetectPolicy
 	double		threshold;		/* verdicts have moved it already */
 	Decimal		min_money;
 	int32		budget;			/* notifications of an account and month */
+	double		price_tolerance;	/* of the amount per unit */
 } DetectPolicy;
+
+/* Rules of detect_across(): of accounts and persons, not of single streams. */
+#define BJ_RULE_OFF_CONTRACT "off_contract"
 
 /* How one stream is judged. */
 typedef struct DetectSettings
@@ -58,7 +62,7 @@ extern bool bj_detectors_any(BjAction action);
 extern void bj_detectors_settings(KeyText account, KeyText meter,
 								  DetectSettings *settings);
 
-/* rule: bj_reason_name() of what was found. */
+/* rule: bj_reason_name() of what was found, or a rule of detect_across(). */
 extern void bj_detectors_policy(KeyText account, KeyText meter,
 								const char *rule, DetectPolicy *policy);
 

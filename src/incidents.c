@@ -249,6 +249,34 @@ act(Incidents *in, Anomaly *a, const DetectRow *row, const DetectPolicy *policy,
 		add_effect(in, EFFECT_PROPOSE, a, row->charge_id, amount);
 }
 
+/*
+ * There is no row to be held or refused; only a wrong price comes with what
+ * would mend it.
+ */
+bool
+bj_incidents_found(Incidents *in, Anomaly *a, bool has_money)
+{
+	DetectPolicy policy;
+
+	bj_detectors_policy(in->account, in->meter, a->rule, &policy);
+	if (policy.off || a->score < policy.threshold)
+		return false;
+	if (policy.action != BJ_ACTION_PROPOSE || strcmp(a->rule, BJ_RULE_OFF_CONTRACT) != 0 ||
+		a->period_start == 0)
+		policy.action = BJ_ACTION_FLAG;
+	a->detector_id = policy.detector_id;
+	a->action = policy.action;
+	in->loaded = true;
+	in->anomalies = lappend(in->anomalies, a);
+	if ((has_money && bj_decimal_compare(money_at_risk(a), policy.min_money) < 0) ||
+		!within_budget(in, a, &policy))
+		return true;
+	notify(in, a, EFFECT_OPENED);
+	if (policy.action == BJ_ACTION_PROPOSE && bj_decimal_sign(a->excess) != 0)
+		add_effect(in, EFFECT_PROPOSE, a, 0, a->excess);
+	return true;
+}
+
 /* ---- incidents ---- */
 
 static void

@@ -77,6 +77,12 @@ extern void bj_incidents_begin(Incidents *incidents);
 extern void bj_incidents_row(Incidents *incidents, const DetectRow *row);
 
 /*
+ * Notes and tells what was found beside other accounts; has_money: what is at
+ * risk can be said.  False if its detector wants nothing of it.
+ */
+extern bool bj_incidents_found(Incidents *incidents, Anomaly *anomaly, bool has_money);
+
+/*
  * Opens the incident of rows that repeat others, or adds them to it.  twin: of
  * the first of them; while that is not known, the incident is not told of.
  */

@@ -222,14 +222,19 @@ int64
 bj_streams_note(const AccountFinding *f)
 {
 	Work		work;
+	Incidents  *in;
 	Anomaly    *a;
 	int64		anomaly_id;
 
 	work_begin(&work);
+	in = palloc0(sizeof(Incidents));
+	in->account = f->account;
+	in->meter = f->meter;
+	in->store = work.anomalies;
 	a = bj_anomalies_new(f->account, f->meter);
 	a->rule = f->rule;
 	a->family = BJ_FAMILY_ACCOUNT;
-	a->action = BJ_ACTION_FLAG;
+	a->period_start = f->period_start;
 	a->occurred_at = a->since = a->last_since = f->since;
 	a->last_at = f->last_at;
 	a->score = a->peak_score = f->score;
@@ -242,8 +247,8 @@ bj_streams_note(const AccountFinding *f)
 	a->rows = f->rows;
 	a->detail = f->detail;
 	strlcpy(a->currency, f->currency, sizeof(a->currency));
-	anomaly_id = a->anomaly_id;
-	bj_anomalies_write(work.anomalies, a);
+	anomaly_id = bj_incidents_found(in, a, f->has_excess) ? a->anomaly_id : 0;
+	bj_incidents_end(in);
 	work_end(&work);
 	return anomaly_id;
 }

@@ -47,7 +47,10 @@ extern void bj_streams_lock(KeyText account, KeyText meter);
 extern void bj_streams_replace(KeyText account, KeyText meter,
 							   const BjBaseline *baseline);
 
-/* Writes an incident that no stream has, of family account.  Returns its number. */
+/*
+ * Writes an incident that no stream has, of family account.  Returns its number,
+ * or 0 if its detector wants nothing of it.
+ */
 typedef struct AccountFinding
 {
 	KeyText		account;
@@ -60,9 +63,11 @@ typedef struct AccountFinding
 	double		expected;
 	double		lower_bound;
 	double		upper_bound;
+	bool		has_excess;
 	Decimal		excess;
 	char		currency[4];
 	int64		rows;
+	TimestampTz period_start;	/* of what a proposal would mend; 0: none */
 	Jsonb	   *detail;			/* or NULL */
 } AccountFinding;
 

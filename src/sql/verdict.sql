@@ -409,6 +409,7 @@ DECLARE
     began    timestamptz := (anomaly ->> 'since')::timestamptz;
     at       text := to_char((anomaly ->> 'occurred_at')::timestamptz, 'FMDD Mon YYYY HH24:MI "UTC"');
     since    text := to_char(began, 'FMDD Mon YYYY HH24:MI "UTC"');
+    day      text := to_char(began, 'FMDD Mon YYYY');
     value    text := billadj.short_number(observed) || unit;
     usual    text := format('%s to %s is usual (99 %% of its values)', billadj.short_number(CASE WHEN observed >= 0 AND expected >= 0 THEN greatest((anomaly ->> 'lower_bound')::double precision, 0)
                                                         ELSE (anomaly ->> 'lower_bound')::double precision END),
@@ -466,6 +467,13 @@ BEGIN
                                    anomaly ->> 'account', since, billadj.short_number(expected))
         WHEN 'amount' THEN format('%s was charged %s in the period from %s on, where %s is what its earlier periods lead to expect', anomaly ->> 'account', value, since,
                                   billadj.short_number(expected))
+        WHEN 'off_contract' THEN format('%s %s %s%s in the period from %s on, where %s %s %s',
+                 CASE detail ->> 'source' WHEN 'charge' THEN format('%s was charged', anomaly ->> 'account') ELSE format('table %s billed %s', detail ->> 'source', anomaly ->> 'account') END,
+                 billadj.short_number(observed), anomaly ->> 'currency', format(CASE WHEN detail ? 'quantity' THEN ' a unit of %s' ELSE ' for %s' END, anomaly ->> 'meter'), day,
+                 CASE WHEN strpos(detail ->> 'contract', ', ') > 0 THEN 'rate cards ' ELSE 'rate card ' END || (detail ->> 'contract'),
+                 CASE WHEN detail ? 'quantity' AND strpos(detail ->> 'contract', ', ') > 0 THEN 'come to' WHEN detail ? 'quantity' THEN 'says' ELSE 'comes to' END, billadj.short_number(expected))
+            || CASE WHEN ratio >= 0 THEN format(': %s %% %s', billadj.short_number(abs(ratio - 1) * 100), CASE WHEN ratio < 1 THEN 'less' ELSE 'more' END) ELSE '' END
+            || CASE WHEN detail ? 'overridden' THEN format(', %s by overrides of the price', to_char((detail ->> 'overridden')::numeric, 'SFM999999999999990.00')) ELSE '' END
         WHEN 'credit_share' THEN format('%s was given credits of %s of its charges in the period from %s on, where %s is usual for others', anomaly ->> 'account',
                                         billadj.short_number(observed * 100) || ' %', since, billadj.short_number(expected * 100) || ' %')
         ELSE format('%s: %s on %s', subject, rule, at) END;
@@ -652,12 +660,12 @@ GRANT EXECUTE ON FUNCTION billadj.replay_detector(jsonb, regclass, text[], text[
 -- ---- beside other accounts ----
 
 CREATE FUNCTION billadj.note_finding(account text, meter text, rule text, since timestamptz, last_at timestamptz, decades double precision, observed double precision,
-                                     expected double precision, excess numeric, currency text, row_count bigint, detail jsonb) RETURNS bigint
+                                     expected double precision, excess numeric, currency text, row_count bigint, detail jsonb, period_start timestamptz DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'billadj_note_finding' LANGUAGE C;
-COMMENT ON FUNCTION billadj.note_finding(text, text, text, timestamptz, timestamptz, double precision, double precision, double precision, numeric, text, bigint, jsonb)
-    IS 'writes an anomaly of family account; part of detect_across()';
-REVOKE ALL ON FUNCTION billadj.note_finding(text, text, text, timestamptz, timestamptz, double precision, double precision, double precision, numeric, text, bigint, jsonb) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.note_finding(text, text, text, timestamptz, timestamptz, double precision, double precision, double precision, numeric, text, bigint, jsonb)
+COMMENT ON FUNCTION billadj.note_finding(text, text, text, timestamptz, timestamptz, double precision, double precision, double precision, numeric, text, bigint, jsonb, timestamptz)
+    IS 'writes an anomaly of family account as its detector wants it, or NULL: not at all; part of detect_across()';
+REVOKE ALL ON FUNCTION billadj.note_finding(text, text, text, timestamptz, timestamptz, double precision, double precision, double precision, numeric, text, bigint, jsonb, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.note_finding(text, text, text, timestamptz, timestamptz, double precision, double precision, double precision, numeric, text, bigint, jsonb, timestamptz)
    TO billadj_operator;
 
 CREATE FUNCTION billadj.crowding_decades(just_under bigint, before bigint) RETURNS double precision
@@ -681,16 +689,124 @@ COMMENT ON FUNCTION billadj.shared_signs(bytea[]) IS 'groups of accounts that go
 REVOKE ALL ON FUNCTION billadj.shared_signs(bytea[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.shared_signs(bytea[]) TO billadj_operator, billadj_auditor;
 
--- Every finding as a row for each account that it is about; nothing is written.
--- A logarithm beyond others' by z deviations has z^2 / (2 ln 10) decades.
--- The planner knows nothing of how many rows the parts below have, and a loop
--- over a month of charges for each of them would never end.
-CREATE FUNCTION billadj.findings_across(period tstzrange)
-RETURNS TABLE (rule text, account text, meter text, accounts text[], decades double precision, since timestamptz, until timestamptz, rows bigint,
-               observed double precision, expected double precision, excess numeric, currency text, detail jsonb)
+-- Of each table in mode shadow that the caller may read: what it billed, and what
+-- its contract comes to.  A row of several measures has no quantity of its own.
+CREATE FUNCTION billadj.host_amounts(period tstzrange)
+RETURNS TABLE (source text, account text, meter text, period_start timestamptz, currency text, rows bigint, quantity numeric, amount numeric, contract_amount numeric, contract text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+DECLARE
+    host record;
+BEGIN
+    FOR host IN SELECT a.attachment_id, a.relation, c.oid::regclass AS oid, has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable
+                  FROM billadj.attached a
+                  JOIN pg_namespace n ON starts_with(a.relation, quote_ident(n.nspname) || '.')
+                  JOIN pg_class c ON c.relnamespace = n.oid AND a.relation = format('%I.%I', n.nspname, c.relname)
+                 WHERE a.mode = 'shadow' AND a.state <> 'detached' ORDER BY a.attachment_id LOOP
+        IF NOT host.readable THEN
+            RAISE NOTICE 'the amounts of table % are not compared: % may not read it', host.relation, current_user;
+            CONTINUE;
+        END IF;
+        RETURN QUERY
+        SELECT host.relation, r.account, r.meter, r.period_start, k.currency, count(*), CASE WHEN bool_and(r.quantity IS NOT NULL) THEN sum(r.quantity) END,
+               sum(r.host_amount), sum(r.shadow_amount), k.contract
+          FROM billadj.shadow_rows(host.oid) r
+          JOIN (SELECT c.account, c.meter, c.period_start, min(c.currency) AS currency, string_agg(DISTINCT d.code, ', ' ORDER BY d.code) AS contract
+                  FROM billadj.shadow_charge c
+                  JOIN billadj.price p ON p.price_id = c.price_id
+                  JOIN billadj.rate_card d ON d.rate_card_id = p.rate_card_id
+                 WHERE c.attachment_id = host.attachment_id
+                 GROUP BY c.account, c.meter, c.period_start) k ON k.account = r.account AND k.meter = r.meter AND k.period_start = r.period_start
+         WHERE r.host_amount IS NOT NULL AND r.shadow_amount IS NOT NULL
+           AND r.period_start < upper(period) AND r.period_start > lower(period) - interval '31 days'
+         GROUP BY r.account, r.meter, r.period_start, k.currency, k.contract;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION billadj.host_amounts(tstzrange) IS 'what tables in mode shadow billed in the periods that overlap, and what the contract comes to; part of contract_comparison()';
+REVOKE ALL ON FUNCTION billadj.host_amounts(tstzrange) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.host_amounts(tstzrange) TO billadj_admin, billadj_operator, billadj_auditor;
+
+-- Prices are chosen as rating chooses them, but as the rate cards are now: a card
+-- of the account before a default card, then the higher priority.  A price that
+-- people decided on counts as charged; credits do not, they are no price.
+-- Of prices that round row by row the exact amount is taken, and slack is what
+-- the rounding of so many rows can come to.
+CREATE FUNCTION billadj.contract_comparison(period tstzrange)
+RETURNS TABLE (source text, account text, meter text, period_start timestamptz, currency text, rows bigint, quantity numeric, amount numeric, overridden numeric,
+               contract_amount numeric, slack numeric, contract text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off
+SET jit = off
+AS $function$
+WITH price AS MATERIALIZED (
+    SELECT p.price_id, p.meter, p.valid, p.card_account, p.currency, p.priority, p.linear, r.code, billadj.price_document(p.price_id) AS document,
+           CASE WHEN p.terms #>> '{rounding,stage}' = 'row' THEN coalesce((p.terms #>> '{rounding,step}')::numeric, 0.01) / 2 ELSE 0 END AS half_step
+      FROM billadj.price p
+      JOIN billadj.rate_card r ON r.rate_card_id = p.rate_card_id
+     WHERE p.terms ->> 'model' <> 'passthrough'
+), charged AS (
+    SELECT c.account, c.meter, c.period_start, c.currency, c.occurred_at, sum(c.quantity) AS quantity, sum(c.row_count)::bigint AS rows, sum(c.amount) AS amount
+      FROM billadj.charge c
+     WHERE c.meter IS NOT NULL AND c.period_start < upper(period) AND c.period_start > lower(period) - interval '31 days'
+     GROUP BY c.account, c.meter, c.period_start, c.currency, c.occurred_at
+), placed AS (
+    SELECT DISTINCT ON (c.account, c.meter, c.period_start, c.currency, c.occurred_at) c.*, coalesce(o.price_id, l.price_id) AS price_id
+      FROM charged c
+      LEFT JOIN price o ON o.card_account = c.account AND o.meter = c.meter AND o.currency = c.currency AND o.valid @> c.occurred_at
+      LEFT JOIN price l ON l.card_account IS NULL AND l.meter = c.meter AND l.currency = c.currency AND l.valid @> c.occurred_at
+     ORDER BY c.account, c.meter, c.period_start, c.currency, c.occurred_at, o.priority DESC NULLS LAST, l.priority DESC NULLS LAST
+), by_price AS (
+    SELECT c.account, c.meter, c.period_start, c.currency, c.price_id, sum(c.quantity) AS quantity, sum(c.rows)::bigint AS rows, sum(c.amount) AS amount,
+           bool_or(c.occurred_at IS NOT NULL) AS usage
+      FROM placed c GROUP BY c.account, c.meter, c.period_start, c.currency, c.price_id
+), due AS (
+    SELECT b.account, b.meter, b.period_start, b.currency, sum(b.rows)::bigint AS rows, sum(b.quantity) AS quantity, sum(b.amount) AS amount,
+           -- what no price is found for is no matter of contract
+           bool_and(p.price_id IS NOT NULL OR NOT b.usage) AS known,
+           sum(CASE WHEN b.quantity > 0 THEN billadj.rate(p.document, b.quantity) ELSE 0 END) AS contract_amount,
+           sum(coalesce(p.half_step, 0) * b.rows) AS slack,
+           string_agg(DISTINCT p.code, ', ' ORDER BY p.code) AS contract
+      FROM by_price b LEFT JOIN price p ON p.price_id = b.price_id
+     GROUP BY b.account, b.meter, b.period_start, b.currency
+), overridden AS (
+    SELECT a.account, c.meter, c.period_start, a.currency, sum(a.delta) AS delta
+      FROM billadj.adjustment a
+      JOIN billadj.override_request r ON r.request_id = a.request_id
+      LEFT JOIN billadj.override_request o ON o.request_id = r.reverses
+      JOIN billadj.charge c ON c.account = a.account AND c.charge_id = a.charge_id
+     WHERE coalesce(o.kind, r.kind) = 'price_override' AND a.affects = 'billed'
+       AND c.period_start < upper(period) AND c.period_start > lower(period) - interval '31 days'
+     GROUP BY a.account, c.meter, c.period_start, a.currency
+)
+SELECT 'charge', d.account, d.meter, d.period_start, d.currency, d.rows, d.quantity, d.amount + coalesce(o.delta, 0), coalesce(o.delta, 0), d.contract_amount, d.slack, d.contract
+  FROM due d
+  LEFT JOIN overridden o ON o.account = d.account AND o.meter = d.meter AND o.period_start = d.period_start AND o.currency = d.currency
+ WHERE d.known
+UNION ALL
+SELECT h.source, h.account, h.meter, h.period_start, h.currency, h.rows, h.quantity, h.amount, 0, h.contract_amount, 0, h.contract
+  FROM billadj.host_amounts(period) h
+$function$;
+COMMENT ON FUNCTION billadj.contract_comparison(tstzrange) IS
+    'for each account, meter and period that overlaps: what was charged, overrides of price included, or what a table in mode shadow billed, beside what the rate cards say now; writes nothing';
+REVOKE ALL ON FUNCTION billadj.contract_comparison(tstzrange) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.contract_comparison(tstzrange) TO billadj_admin, billadj_operator, billadj_auditor;
+
+-- Every finding as a row for each account that it is about; nothing is written.
+-- A logarithm beyond others' by z deviations has z^2 / (2 ln 10) decades.
+-- The planner knows nothing of how many rows the parts below have, and a loop
+-- over a month of charges for each of them would never end.  A loop that is left
+-- looks so dear to it that every small one would be compiled: hence no jit.
+CREATE FUNCTION billadj.findings_across(period tstzrange)
+RETURNS TABLE (rule text, account text, meter text, accounts text[], decades double precision, since timestamptz, until timestamptz, rows bigint,
+               observed double precision, expected double precision, excess numeric, currency text, detail jsonb, period_start timestamptz)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off
+SET jit = off
 AS $function$
 WITH usage AS MATERIALIZED (
     SELECT c.account, c.meter, c.occurred_at AS at, c.quantity::double precision AS q, c.amount, c.currency, dense_rank() OVER (PARTITION BY c.meter ORDER BY c.account) AS n
@@ -754,43 +870,52 @@ WITH usage AS MATERIALIZED (
      GROUP BY m.account, m.currency, m.period_start, m.amount
 )
 SELECT 'same_rows', u.account, s.meter, m.accounts, s.decades, s.since, s.until, count(*), sum(u.q), NULL::double precision, sum(u.amount), min(u.currency),
-       jsonb_build_object('accounts', m.accounts)
+       jsonb_build_object('accounts', m.accounts), NULL::timestamptz
   FROM same s
  CROSS JOIN LATERAL (SELECT array_agg(DISTINCT u.account ORDER BY u.account) AS accounts FROM usage u WHERE u.meter = s.meter AND u.n = ANY (s.member)) m
   JOIN counted c ON c.meter = s.meter AND c.n = ANY (s.member) AND c.sharing > 1 AND c.at BETWEEN s.since AND s.until
   JOIN usage u ON u.meter = c.meter AND u.n = c.n AND u.at = c.at AND u.q = c.q
  GROUP BY u.account, s.meter, m.accounts, s.decades, s.since, s.until
 UNION ALL
-SELECT 'same_pattern', b.account, t.meter, m.accounts, t.decades, t.since, t.until, t.rows, NULL, NULL, 0, NULL, jsonb_build_object('accounts', m.accounts)
+SELECT 'same_pattern', b.account, t.meter, m.accounts, t.decades, t.since, t.until, t.rows, NULL, NULL, NULL, NULL, jsonb_build_object('accounts', m.accounts), NULL
   FROM together t
  CROSS JOIN LATERAL (SELECT array_agg(b.account ORDER BY b.account) AS accounts FROM stream b WHERE b.meter = t.meter AND b.n = ANY (t.member)) m
   JOIN stream b ON b.meter = t.meter AND b.n = ANY (t.member)
 UNION ALL
 SELECT 'under_limit', c.account, '', ARRAY[c.account], billadj.crowding_decades(c.just_under, c.before), c.since, c.until, c.just_under, c.just_under, c.before, c.amount, c.currency,
-       jsonb_build_object('requester', c.requested_by, 'kind', c.kind, 'limit', c.bound, 'just_under', c.just_under, 'before', c.before)
+       jsonb_build_object('requester', c.requested_by, 'kind', c.kind, 'limit', c.bound, 'just_under', c.just_under, 'before', c.before), NULL
   FROM crowded c WHERE billadj.crowding_decades(c.just_under, c.before) >= 3
 UNION ALL
 SELECT 'credits', c.account, '', ARRAY[c.account], (power((ln(c.amount) - o.mean) / o.deviation, 2) / (2 * ln(10::numeric)))::double precision, c.since, c.until, c.n, c.amount, exp(o.mean), c.amount,
-       c.currency, jsonb_build_object('requester', c.requested_by)
+       c.currency, jsonb_build_object('requester', c.requested_by), NULL
   FROM credited c
  CROSS JOIN LATERAL (SELECT avg(ln(o.amount)) AS mean, greatest(coalesce(stddev_samp(ln(o.amount)), 0), 0.5) AS deviation, count(*) AS n
                        FROM credited o WHERE o.currency = c.currency AND o.requested_by <> c.requested_by) o
  WHERE o.n >= 4 AND ln(c.amount) > o.mean AND power((ln(c.amount) - o.mean) / o.deviation, 2) / (2 * ln(10::numeric)) >= 3
 UNION ALL
-SELECT 'amount', p.account, '', ARRAY[p.account], z.decades, p.period_start, p.period_start, p.n, p.amount, exp(p.mean + p.common::numeric), p.amount - round(exp(p.mean + p.common::numeric), 2), p.currency, NULL
+SELECT 'amount', p.account, '', ARRAY[p.account], z.decades, p.period_start, p.period_start, p.n, p.amount, exp(p.mean + p.common::numeric), p.amount - round(exp(p.mean + p.common::numeric), 2), p.currency, NULL, p.period_start
   FROM against_peers p
  CROSS JOIN LATERAL (SELECT (power((ln(p.amount) - p.mean - p.common::numeric) / greatest(p.deviation, 0.1), 2) / (2 * ln(10::numeric)))::double precision AS decades) z
  WHERE z.decades >= 3
 UNION ALL
-SELECT 'credit_share', s.account, '', ARRAY[s.account], z.decades, s.period_start, s.period_start, 1, s.share, o.mean, s.credits, s.currency, NULL
+SELECT 'credit_share', s.account, '', ARRAY[s.account], z.decades, s.period_start, s.period_start, 1, s.share, o.mean, s.credits, s.currency, NULL, s.period_start
   FROM share s
  CROSS JOIN LATERAL (SELECT avg(o.share) AS mean, greatest(coalesce(stddev_samp(o.share), 0), 0.02) AS deviation, count(*) AS n
                        FROM share o WHERE o.currency = s.currency AND o.period_start = s.period_start AND o.account <> s.account) o
  CROSS JOIN LATERAL (SELECT (power((s.share - o.mean) / o.deviation, 2) / (2 * ln(10::numeric)))::double precision AS decades) z
  WHERE o.n >= 4 AND s.share > o.mean AND s.credits > 0 AND z.decades >= 3
+UNION ALL
+SELECT 'off_contract', k.account, k.meter, ARRAY[k.account], 7, k.period_start, k.period_start, k.rows, (k.amount / coalesce(nullif(k.quantity, 0), 1))::double precision,
+       (k.contract_amount / coalesce(nullif(k.quantity, 0), 1))::double precision, k.amount - k.contract_amount, k.currency,
+       jsonb_strip_nulls(jsonb_build_object('source', k.source, 'contract', k.contract, 'quantity', nullif(k.quantity, 0), 'overridden', nullif(k.overridden, 0))),
+       -- what a table in mode shadow billed is not ours to mend
+       CASE WHEN k.source = 'charge' THEN k.period_start END
+  FROM billadj.contract_comparison(period) k
+ CROSS JOIN LATERAL billadj.detector_policy(k.account, k.meter, 'off_contract') d
+ WHERE abs(k.amount - k.contract_amount) > d.price_tolerance::numeric * abs(k.contract_amount) + k.slack AND NOT d.off
 $function$;
 COMMENT ON FUNCTION billadj.findings_across(tstzrange) IS
-    'what shows only beside other accounts, in a period: same rows, same pattern, requests crowded under a limit, credits of a requester, amount and credit share of an account; writes nothing';
+    'what shows only beside other accounts, in a period: same rows, same pattern, requests crowded under a limit, credits of a requester, amount and credit share of an account, charges beside the contract; writes nothing';
 REVOKE ALL ON FUNCTION billadj.findings_across(tstzrange) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.findings_across(tstzrange) TO billadj_operator, billadj_auditor;
 
@@ -812,12 +937,14 @@ BEGIN
         -- once told is enough
         CONTINUE WHEN EXISTS (SELECT FROM billadj.anomaly a
                                WHERE a.account = f.account AND a.meter = f.meter AND a.family = 'account' AND a.rule = f.rule AND a.since <= f.until AND a.last_at >= f.since);
-        anomaly_id := billadj.note_finding(f.account, f.meter, f.rule, f.since, f.until, f.decades, f.observed, f.expected, f.excess, f.currency, f.rows, f.detail);
+        anomaly_id := billadj.note_finding(f.account, f.meter, f.rule, f.since, f.until, f.decades, f.observed, f.expected, f.excess, f.currency, f.rows, f.detail, f.period_start);
+        -- its detector wants nothing of it
+        CONTINUE WHEN anomaly_id IS NULL;
         rule := f.rule;
         account := f.account;
         meter := f.meter;
         accounts := f.accounts;
-        money_at_risk := abs(f.excess);
+        money_at_risk := abs(coalesce(f.excess, 0));
         currency := f.currency;
         RETURN NEXT;
     END LOOP;

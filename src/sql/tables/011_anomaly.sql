@@ -20,8 +20,11 @@ CREATE TABLE billadj.detector (
     CONSTRAINT detector_pkey PRIMARY KEY (detector_id),
     CONSTRAINT detector_rule_check CHECK (rule IN ('spike', 'drop', 'shift_up', 'shift_down', 'outage', 'unit', 'double', 'leak',
         'pattern', 'zone', 'stuck', 'first_row', 'gap', 'price', 'duplicate', 'near_duplicate', 'late', 'future', 'too_old',
-        'negative', 'invalid', 'reset', 'wrap')),
+        'negative', 'invalid', 'reset', 'wrap', 'same_rows', 'same_pattern', 'under_limit', 'credits', 'amount', 'credit_share', 'off_contract')),
     CONSTRAINT detector_action_check CHECK (action IN ('flag', 'hold', 'reject', 'propose')),
+    -- these see no single row that could be held or refused
+    CONSTRAINT detector_account_action_check CHECK (action = 'flag' OR rule = 'off_contract' AND action = 'propose'
+        OR rule IS NULL OR rule NOT IN ('same_rows', 'same_pattern', 'under_limit', 'credits', 'amount', 'credit_share', 'off_contract')),
     CONSTRAINT detector_parameters_check CHECK (jsonb_typeof(parameters) = 'object'),
     CONSTRAINT detector_threshold_check CHECK (threshold >= 0.5 AND threshold < 1),
     CONSTRAINT detector_min_money_check CHECK (min_money >= 0 AND min_money < 'Infinity'),
