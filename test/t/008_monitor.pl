@@ -20,7 +20,7 @@ while ($page =~ /^```sql alert (\w+)\n(.*?);\n```\n/msg)
 	$alert{$name} = $sql =~ s/shop\.usage_event/public.usage_log/r;
 }
 my @names = sort keys %alert;
-is("@names", 'backfill gap parked prepared self_check switch triggers waits', 'these are the alerts');
+is("@names", 'anomaly backfill gap outbox overrides parked prepared self_check switch triggers waits', 'these are the alerts');
 
 my $node = new_server('monitor', "timezone = 'UTC'");
 install_fixture($node);
@@ -86,6 +86,31 @@ rings_for('backfill', 'interrupted', q{SELECT billadj.backfill_begin(attachment_
 	UPDATE billadj.backfill_progress SET updated_at = now() - interval '1 hour'}, qr/^public\.usage_log\|\d+\|/,
 	q{CALL billadj.backfill('usage_log')});
 
+# Usage of next week is unusual in itself; a verdict ends it.
+rings_for('anomaly', 'usage of the future', q{INSERT INTO usage_log VALUES (6, 'a', 'store', 40, now() + interval '7 days')},
+	qr/^a\|store\|future\|80\|USD\|f$/,
+	q{INSERT INTO billadj.verdict (account, anomaly_id, verdict) SELECT account, anomaly_id, 'expected' FROM billadj.anomaly;
+	DELETE FROM usage_log WHERE id = 6});
+
+# Three hours to decide: it is near its deadline at once, and somebody is told.
+$alert{outbox} =~ s/1 hour/0 s/;
+$node->safe_psql('postgres', q{
+	CREATE ROLE asks LOGIN IN ROLE billadj_requester;
+	CREATE ROLE decides LOGIN IN ROLE billadj_approver;
+	INSERT INTO billadj.principal (person_key, role_name) VALUES ('p1', 'asks'), ('p2', 'decides');
+	INSERT INTO billadj.authority (principal_id, currency, level, single_limit, valid)
+	SELECT principal_id, 'USD', 1, 1000, '[2020-01-01,)' FROM billadj.principal WHERE role_name = 'decides';
+	INSERT INTO billadj.approval_rule (kind, currency, band, step, level, quorum, decide_within) VALUES ('credit', 'USD', '[0,)', 1, 1, 1, '3 hours');
+	INSERT INTO billadj.reason_code (code, description) VALUES ('error', 'our mistake')});
+$node->safe_psql('postgres', q{SET SESSION AUTHORIZATION asks;
+	SELECT billadj.submit_override('credit', 'a', 'error', delta => -5, currency => 'USD')});
+like(rings('overrides'), qr/^1\|a\|credit\|-5\|USD\|open\|.*\|1$/, 'overrides rings: nobody has decided');
+like(rings('outbox'), qr/^decision_awaited\|1\|/m, 'outbox rings: nobody was told');
+$node->safe_psql('postgres', q{SET SESSION AUTHORIZATION asks; SELECT billadj.withdraw_override(1)});
+is(rings('overrides'), '', 'overrides is silent again');
+$node->safe_psql('postgres', q{SET SESSION AUTHORIZATION watcher; UPDATE billadj.outbox SET sent_at = now()});
+is(rings('outbox'), '', 'outbox is silent again');
+
 # ---- who waits for whom ----
 
 $alert{prepared} =~ s/1 minute/0 s/;
@@ -150,6 +175,16 @@ $node->safe_psql('postgres', q{BEGIN; INSERT INTO usage_log VALUES (40, 'new', '
 $first = session('first', q{BEGIN; INSERT INTO usage_log VALUES (41, 'new', 'store', 1); COMMIT;});
 waiting(1);
 like($node->safe_psql('postgres', $waits), qr/^first\|\|\|\|t\|t\|\w+\|COMMIT\|$/, 'a total that is being made has no name');
+$node->safe_psql('postgres', q{ROLLBACK PREPARED 'kept'});
+ends_well($first, 'it commits');
+
+# What is usual is waited for under a linear price too, and has no period.
+$node->safe_psql('postgres', q{INSERT INTO usage_log VALUES (44, 'd', 'bytes', 1, now());
+	BEGIN; INSERT INTO usage_log VALUES (45, 'd', 'bytes', 1, now()); PREPARE TRANSACTION 'kept'});
+like(rings('prepared'), qr/^kept\|/, 'prepared rings: a baseline');
+$first = session('first', q{INSERT INTO usage_log VALUES (46, 'd', 'bytes', 1, now());});
+waiting(1);
+like($node->safe_psql('postgres', $waits), qr/^first\|d\|bytes\|\|t\|t\|\w+\|INSERT\|$/, 'a baseline is named, without a period');
 $node->safe_psql('postgres', q{ROLLBACK PREPARED 'kept'});
 ends_well($first, 'it commits');
 

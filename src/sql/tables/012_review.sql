@@ -1,4 +1,5 @@
--- 012_review.sql: views for finance, reviewers and auditors
+-- 012_review.sql: views for finance, reviewers and auditors; for administrators,
+-- those that need the tables of all parts
 
 CREATE VIEW billadj.open_override WITH (security_invoker = true) AS
 SELECT r.request_id, r.account, r.kind, r.delta, r.currency, r.effective_amount, r.reason_code, r.state, r.requested_by, r.requested_at,
@@ -209,3 +210,77 @@ GRANT SELECT ON billadj.open_override, billadj.decision_log, billadj.adjustment_
 GRANT SELECT ON billadj.open_override_approver, billadj.approval_access
    TO billadj_admin, billadj_operator, billadj_policy, billadj_auditor, billadj_reader;
 GRANT SELECT ON billadj.override_completeness TO billadj_auditor;
+
+-- ---- who waits at commit, and for what ----
+
+-- Who waits for a row of a total or a baseline holds, or waits for, the lock of
+-- that row version; for a total that another session is making there is only the wait for
+-- its transaction, which a COMMIT has no other reason for.
+CREATE VIEW billadj.settle_waits WITH (security_invoker = true) AS
+WITH total AS (
+    SELECT c.oid, c.relname
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = 'billadj' AND c.relname IN ('tier_total', 'shadow_total', 'baseline')
+), held AS (
+    SELECT l.pid, l.locktype, t.relname, format('(%s,%s)', l.page, l.tuple)::tid AS at
+      FROM pg_catalog.pg_locks l JOIN total t ON t.oid = l.relation
+     WHERE l.locktype IN ('relation', 'tuple') AND l.pid IS NOT NULL
+       AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
+)
+SELECT w.pid,
+       s.usename AS login,
+       s.application_name,
+       k.account,
+       k.meter,
+       k.period_start,
+       w.waitstart AS waiting_since,
+       b.pids AS blocked_by,
+       0 = ANY (b.pids) AS blocked_by_prepared,
+       s.query
+  FROM pg_catalog.pg_locks w
+  LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid = w.pid
+ CROSS JOIN LATERAL (SELECT pg_catalog.pg_blocking_pids(w.pid) AS pids) b
+ CROSS JOIN LATERAL (SELECT h.* FROM held h WHERE h.pid = w.pid ORDER BY h.locktype DESC LIMIT 1) h
+  LEFT JOIN LATERAL (SELECT t.account, t.meter, t.period_start FROM billadj.tier_total t
+                      WHERE h.relname = 'tier_total' AND h.locktype = 'tuple' AND t.ctid = h.at
+                     UNION ALL
+                     SELECT t.account, t.meter, t.period_start FROM billadj.shadow_total t
+                      WHERE h.relname = 'shadow_total' AND h.locktype = 'tuple' AND t.ctid = h.at
+                     UNION ALL
+                     SELECT b.account, b.meter, NULL FROM billadj.baseline b
+                      WHERE h.relname = 'baseline' AND h.locktype = 'tuple' AND b.ctid = h.at) k ON true
+ WHERE NOT w.granted AND w.locktype IN ('transactionid', 'tuple', 'spectoken')
+   AND (h.locktype = 'tuple' OR s.query ~* '^\s*(commit|end|prepare\s+transaction)\M');
+COMMENT ON VIEW billadj.settle_waits IS 'sessions that wait at commit for another transaction''s totals or baselines; needs pg_read_all_stats to see logins and queries of others';
+COMMENT ON COLUMN billadj.settle_waits.pid IS 'process that waits';
+COMMENT ON COLUMN billadj.settle_waits.login IS 'its login';
+COMMENT ON COLUMN billadj.settle_waits.application_name IS 'what it calls itself';
+COMMENT ON COLUMN billadj.settle_waits.account IS 'whose total or baseline it waits for; NULL: one that is being made';
+COMMENT ON COLUMN billadj.settle_waits.meter IS 'meter of it';
+COMMENT ON COLUMN billadj.settle_waits.period_start IS 'period of that total; NULL: it waits for a baseline, what is usual for the account and meter';
+COMMENT ON COLUMN billadj.settle_waits.waiting_since IS 'when it began to wait';
+COMMENT ON COLUMN billadj.settle_waits.blocked_by IS 'processes that it waits for; 0: a prepared transaction';
+COMMENT ON COLUMN billadj.settle_waits.blocked_by_prepared IS 'a prepared transaction is among them, see billadj.prepared_totals';
+COMMENT ON COLUMN billadj.settle_waits.query IS 'its statement';
+
+CREATE VIEW billadj.prepared_totals WITH (security_invoker = true) AS
+SELECT p.gid, p.owner::text AS login, p.prepared AS prepared_at
+  FROM pg_catalog.pg_prepared_xacts p
+  JOIN pg_catalog.pg_locks x ON x.locktype = 'transactionid' AND x.transactionid = p.transaction AND x.pid IS NULL AND x.granted
+ WHERE p.database = current_database()
+   AND EXISTS (SELECT
+                 FROM pg_catalog.pg_locks l
+                 JOIN pg_catalog.pg_class c ON c.oid = l.relation
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = 'billadj' AND c.relname IN ('tier_total', 'shadow_total', 'baseline')
+                  AND l.locktype = 'relation' AND l.pid IS NULL AND l.virtualtransaction = x.virtualtransaction
+                  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()));
+COMMENT ON VIEW billadj.prepared_totals IS 'prepared transactions that hold totals or baselines: every commit on these waits for them';
+COMMENT ON COLUMN billadj.prepared_totals.gid IS 'its name, for COMMIT PREPARED or ROLLBACK PREPARED';
+COMMENT ON COLUMN billadj.prepared_totals.login IS 'the login that prepared it';
+COMMENT ON COLUMN billadj.prepared_totals.prepared_at IS 'when';
+
+GRANT SELECT ON billadj.prepared_totals
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+-- those who may read both books
+GRANT SELECT ON billadj.settle_waits TO billadj_admin, billadj_operator, billadj_auditor, billadj_reader;
