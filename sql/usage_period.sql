@@ -150,7 +150,103 @@ INSERT INTO calls VALUES (72, 'rolled', '2026-05-16', 'gb', 1);
 COMMIT;
 SELECT period_start FROM billadj.charge WHERE event_key = '72';
 
--- as it was found
+-- ---- a plan that is changed for a time past: what was charged is rated anew ----
+SELECT billadj.subscribe('back', 'metered', '2026-05-15', as_of => '2026-05-15') AS s \gset
+INSERT INTO calls VALUES (81, 'back', '2026-05-16', 'gb', 12), (82, 'back', '2026-05-26', 'gb', 10), (83, 'back', '2026-06-01', 'gb', 5), (84, 'back', '2026-06-16', 'gb', 4);
+-- 22, 10, 5 and, in the next period, 8; from 25 May on it should be 10 * 0.4, 5 * 0.1 and 4 * 0.4
+SELECT component, period_start::date, posted_period_start::date AS posted, quantity, amount, cause, routed
+  FROM billadj.preview_change(:s, '{"kind": "plan", "plan": "bulk", "at": "2026-05-25"}', '2026-06-20');
+SELECT * FROM charged WHERE account = 'back';
+SELECT component, period_start::date, posted_period_start::date AS posted, line_quantity, amount, cause, routed
+  FROM billadj.change_plan(:s, 'bulk', '2026-05-25', as_of => '2026-06-20');
+SELECT event_key, period_start::date, posted_period_start::date AS posted, quantity, amount, cause FROM billadj.charge WHERE account = 'back' AND cause = 'correction' ORDER BY charge_id;
+SELECT * FROM charged WHERE account = 'back';
+SELECT kind, meter, period_start::date, quantity, amount FROM billadj.bill_preview('back', '[2026-06-15,2026-07-15)') WHERE kind <> 'total';
+-- each price by itself is f of its quantity
+SELECT m.period_start::date, m.quantity, m.amount, m.amount = billadj.rate(billadj.price_document(m.price_id), m.quantity) AS exact
+  FROM billadj.meter_total m WHERE m.account = 'back' AND m.rows > 0 ORDER BY 1, 2;
+-- once more finds nothing; a row that changes later is charged by the new price
+SELECT count(*) FROM billadj.rerate_usage('back', '2026-01-01');
+UPDATE calls SET n = 8 WHERE id = 84;
+SELECT event_key, quantity, amount, cause FROM billadj.charge WHERE account = 'back' AND cause = 'update' ORDER BY charge_id;
+-- undone: the same to the cent, also of what was scheduled
+SELECT component, period_start::date, quantity, amount, routed FROM billadj.change_subscription(:s, '{"kind": "undo"}', '2026-06-21') WHERE component LIKE 'usage%';
+SELECT * FROM charged WHERE account = 'back';
+SELECT valid, terms IS NOT NULL AS priced FROM billadj.price p JOIN billadj.rate_card k USING (rate_card_id) WHERE k.account = 'back' ORDER BY p.price_id;
+SELECT count(*) FROM billadj.change_plan(:s, 'bulk', '2026-07-15', as_of => '2026-06-22');
+SELECT count(*) FROM billadj.change_subscription(:s, '{"kind": "undo"}', '2026-06-23');
+SELECT count(*) FROM billadj.change_plan(:s, 'bulk', '2026-07-10', as_of => '2026-06-24');
+SELECT valid FROM billadj.price p JOIN billadj.rate_card k USING (rate_card_id) WHERE k.account = 'back' ORDER BY p.price_id;
+INSERT INTO calls VALUES (85, 'back', '2026-07-09', 'gb', 1), (86, 'back', '2026-07-10', 'gb', 1);
+SELECT event_key, period_start::date, amount FROM billadj.charge WHERE event_key IN ('85', '86') ORDER BY event_key;
+-- a subscription that began before it was known, and one that ended before
+SELECT billadj.subscribe('late', 'basic', '2026-05-01', as_of => '2026-05-01') AS s \gset
+INSERT INTO calls VALUES (91, 'late', '2026-05-12', 'gb', 12), (92, 'later', '2026-05-12', 'gb', 12), (93, 'later', '2026-06-03', 'gb', 12);
+SELECT count(*) FROM billadj.cancel(:s, '2026-05-10', as_of => '2026-05-20');
+SELECT billadj.subscribe('later', 'metered', '2026-05-10', as_of => '2026-06-05') AS s \gset
+SELECT * FROM charged WHERE account IN ('late', 'later');
+-- an anchor and a pause of the past move what was charged to other periods
+SELECT count(*) FROM billadj.change_subscription(:s, '{"kind": "anchor", "at": "2026-06-01", "anchor": "2026-06-01"}', '2026-06-10');
+SELECT count(*) FROM billadj.pause(:s, '2026-06-02', '2026-06-05', as_of => '2026-06-11');
+SELECT * FROM charged WHERE account IN ('late', 'later');
+SELECT * FROM misplaced;
+-- what has no price any more waits
+INSERT INTO calls VALUES (94, 'gone', '2026-05-12', 'rare', 3);
+SELECT count(*) FROM billadj.import_plan('{"plan": "rare", "currency": "USD", "prices": [{"component": "r", "kind": "usage", "meter": "rare", "model": "per_unit", "unit_amount": 1}]}');
+SELECT billadj.subscribe('gone', 'rare', '2026-05-01', as_of => '2026-05-13') AS s \gset
+SELECT charged FROM billadj.retry_parked('calls');
+SELECT component, quantity, amount FROM billadj.cancel(:s, '2026-05-10', as_of => '2026-05-20');
+SELECT event_key, message FROM billadj.parked_usage WHERE account = 'gone' AND resolved_at IS NULL;
+SELECT component, quantity, amount FROM billadj.change_subscription(:s, '{"kind": "undo"}', '2026-05-21');
+SELECT charged FROM billadj.retry_parked('calls');
+SELECT * FROM charged WHERE account = 'gone';
+
+-- ---- of several that price a meter the oldest; when it ends, the next ----
+SELECT billadj.subscribe('both', 'metered', '2026-05-05', as_of => '2026-05-05') AS s \gset
+SELECT billadj.subscribe('both', 'bulk', '2026-05-20', as_of => '2026-05-20') AS t \gset
+INSERT INTO calls VALUES (101, 'both', '2026-05-21', 'gb', 10);
+SELECT count(*) FROM billadj.cancel(:s, '2026-06-01', as_of => '2026-06-01');
+INSERT INTO calls VALUES (102, 'both', '2026-06-01', 'gb', 10);
+SELECT event_key, period_start::date, amount FROM billadj.charge WHERE account = 'both' AND meter IS NOT NULL ORDER BY event_key;
+-- what is renewed goes on before it is
+SELECT billadj.subscribe('renewed', 'metered', '2026-05-05', ends_at => '2026-06-05', renew_every => '1 month', as_of => '2026-05-05') AS s \gset
+INSERT INTO calls VALUES (103, 'renewed', '2026-06-04', 'gb', 6), (104, 'renewed', '2026-06-05', 'gb', 6), (105, 'renewed', '2026-07-06', 'gb', 6);
+SELECT event_key, period_start::date, amount FROM billadj.charge WHERE account = 'renewed' AND meter IS NOT NULL ORDER BY event_key;
+SELECT billadj.charge_subscriptions('2026-07-07', 'renewed') > 0 AS charged;
+SELECT count(*) FROM billadj.charge WHERE account = 'renewed' AND cause = 'correction';
+
+-- ---- what exceeds the policy waits for a person, once ----
+INSERT INTO billadj.change_policy (currency, max_credit) VALUES ('USD', 15);
+SELECT billadj.subscribe('big', 'metered', '2026-05-15', as_of => '2026-05-15') AS s \gset
+INSERT INTO calls VALUES (111, 'big', '2026-05-26', 'gb', 20), (112, 'big', '2026-06-20', 'gb', 4);
+SELECT component, amount, routed FROM billadj.preview_change(:s, '{"kind": "plan", "plan": "bulk", "at": "2026-05-25"}', '2026-06-21') WHERE component LIKE 'usage%';
+SELECT component, amount, routed FROM billadj.change_plan(:s, 'bulk', '2026-05-25', as_of => '2026-06-21') WHERE line_plan IS NULL;
+SELECT * FROM charged WHERE account = 'big';
+SELECT kind, delta, cause, period_start::date, target - 'change_id' - 'subscription_id' AS target, charge_id IS NOT NULL AS of_charge FROM billadj.proposal WHERE account = 'big' AND target ? 'meter' ORDER BY proposal_id;
+-- again: nothing new; a difference to what was proposed is one more proposal
+SELECT count(*) FROM billadj.rerate_usage('big', '2026-01-01');
+SELECT component, amount, routed FROM billadj.change_subscription(:s, '{"kind": "undo"}', '2026-06-22') WHERE plan IS NULL;
+SELECT period_start::date, sum(delta) FROM billadj.proposal WHERE account = 'big' AND target ? 'meter' GROUP BY 1 ORDER BY 1;
+DELETE FROM billadj.change_policy;
+
+-- ---- who may ----
+SELECT r AS role, has_function_privilege(r, 'billadj.rerate_usage(text, timestamptz, timestamptz)', 'EXECUTE') AS rerates,
+       has_function_privilege(r, 'billadj.rerate_rows(text[], timestamptz, timestamptz)', 'EXECUTE') AS rows,
+       has_function_privilege(r, 'billadj.usage_period(text, text, timestamptz)', 'EXECUTE') AS looks
+  FROM unnest('{billadj_admin,billadj_operator,billadj_reader,billadj_privacy}'::text[]) AS r;
+BEGIN READ ONLY;
+SELECT count(*) FROM billadj.preview_change(:s, '{"kind": "plan", "plan": "bulk", "at": "2026-05-25"}', '2026-06-21');
+ROLLBACK;
+-- two usage prices of one meter would be one too many
+SELECT * FROM billadj.import_plan('{"plan": "double", "currency": "USD", "prices": [{"component": "a", "kind": "usage", "meter": "gb", "model": "per_unit", "unit_amount": 1},
+    {"component": "b", "kind": "usage", "meter": "gb", "model": "per_unit", "unit_amount": 2}]}');
+-- differences are explained and computed again like any other charge
+SELECT count(*) > 20 AS explained, count(*) FILTER (WHERE billadj.replay(billadj.explain_charge(c.charge_id)) <> c.amount) AS differ
+  FROM billadj.charge c WHERE c.cause = 'correction';
+-- the card of a plan follows the timeline, nothing else
+UPDATE billadj.price SET valid = '[2026-01-01,)' WHERE price_id = (SELECT min(p.price_id) FROM billadj.price p JOIN billadj.rate_card k USING (rate_card_id) WHERE k.account = 'back');
+SELECT * FROM misplaced;
+SET client_min_messages = error;
 DROP SCHEMA host CASCADE;
 SELECT count(*) > 0 AS uninstalled FROM billadj.uninstall(keep_data => false);
 SELECT count(*) > 0 AS installed FROM billadj.install();

@@ -32,6 +32,7 @@
 #include "parked.h"
 #include "rating.h"
 #include "settings.h"
+#include "usagelock.h"
 
 /* Does the table carry the triggers of the attachment? */
 static bool
@@ -273,6 +274,7 @@ rate_gaps(Rating *rating, HostRows *host)
 		wanted[n].has_at = host->rows[i].fault.sqlstate == 0;
 		wanted[n++].period_start = bj_usagerow_likely_period(&host->rows[i]);
 	}
+	bj_usagelock_share_all();
 	if (n > 0)
 		bj_check(bj_charges_find(rating->binding->book, rating->binding->attachment_id, wanted, n));
 	n = 0;
@@ -352,6 +354,7 @@ billadj_reverse_rows(PG_FUNCTION_ARGS)
 
 		charged[i].event_key = bj_key_from_string(key, strlen(key));
 	}
+	bj_usagelock_share_all();
 	bj_check(bj_charges_find(rating.binding->book, rating.binding->attachment_id, charged, n));
 	for (int i = 0; i < n; i++)
 	{
@@ -555,6 +558,7 @@ retry_event(Rating *rating, Relation rel, Parked *parked, int n)
 	charged.event_key = row.event_key;
 	charged.has_at = row.fault.sqlstate == 0;
 	charged.period_start = bj_usagerow_likely_period(&row);
+	bj_usagelock_share(row.account);
 	bj_check(bj_charges_find(rating->binding->book, rating->binding->attachment_id, &charged, 1));
 	bj_rating_retry(rating, &charged, &row, faults);
 	hand_faults(rating, &row, faults, parked, n);

@@ -580,7 +580,8 @@ bj_charges_add(ChargeWriter *w, const Charge *c)
 		put_source(t, c);
 	put_text(t, METER, c->meter.datum);
 	put(t, PERIOD_START, TimestampTzGetDatum(c->period_start));
-	put(t, POSTED_PERIOD_START, TimestampTzGetDatum(c->period_start));
+	put(t, POSTED_PERIOD_START,
+		TimestampTzGetDatum(c->is_posted ? c->posted_period_start : c->period_start));
 	put(t, PRICE_ID, Int64GetDatum(c->price_id));
 	put_text(t, QUANTITY, bj_numeric_write(c->quantity, numeric[0]));
 	if (c->has_before)

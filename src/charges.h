@@ -22,6 +22,8 @@ typedef struct Charge
 	KeyText		measure;
 	KeyText		meter;
 	TimestampTz period_start;
+	bool		is_posted;		/* else its own period's bill shows it */
+	TimestampTz posted_period_start;
 	TimestampTz occurred_at;	/* of no use when attachment_id is 0 */
 	int64		price_id;
 	Decimal		quantity;

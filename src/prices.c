@@ -430,6 +430,15 @@ price_read(Catalogue *c, Reader *r, HeapTuple tuple, CatalogPrice *price,
 	strlcpy(price->price.currency, currency, 4);
 }
 
+/* A price that was withdrawn: charges of the past may name it. */
+static bool
+holds_never(Reader *r, HeapTuple tuple)
+{
+	bool		isnull;
+
+	return RangeIsEmpty(DatumGetRangeTypeP(reader_get(r, tuple, 3, &isnull)));
+}
+
 static int
 price_cmp(const void *a, const void *b)
 {
@@ -463,6 +472,8 @@ load_list(Catalogue *c, const RateCard *card, const char *meter, int length)
 	{
 		while ((tuple = reader_next(&r)) != NULL)
 		{
+			if (holds_never(&r, tuple))
+				continue;
 			if (list->n == room)
 			{
 				list->prices = repalloc(list->prices, 2 * room * sizeof(CatalogPrice));

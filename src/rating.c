@@ -19,6 +19,7 @@
 #include "ledger.h"
 #include "numericcodec.h"
 #include "parked.h"
+#include "period.h"
 #include "rating.h"
 #include "subperiods.h"
 
@@ -284,9 +285,32 @@ lose_charge(Rating *r)
 	lose(r, "table billadj.charge has no partition for them; run SELECT * FROM billadj.maintain()");
 }
 
-static void
-book(Rating *r, const Charge *charge)
+/* The beginning of the period whose bill shows a correction. */
+static TimestampTz
+posting_period(TimestampTz posting_at, const Charge *c)
 {
+	const AccountTerms *terms = bj_prices_account(c->account.data, c->account.length);
+	UsagePeriod period;
+	Fault		fault = {0};
+	TimestampTz month;
+
+	if (bj_subperiods_any() &&
+		bj_subperiods_find(c->account, c->meter, posting_at, &period, &fault))
+		return Max(c->period_start, period.span.start);
+	if (terms->zone == NULL || !bj_period_month(terms->zone, posting_at, &month))
+		return c->period_start;
+	return Max(c->period_start, month);
+}
+
+static void
+book(Rating *r, Charge *charge)
+{
+	if (r->correction != NULL)
+	{
+		charge->is_posted = true;
+		charge->posted_period_start = posting_period(r->correction->posting_at, charge);
+		r->correction->sink(r->correction->to, charge);
+	}
 	if (bj_charges_add(r->charges, charge))
 		r->rated++;
 	else
@@ -458,6 +482,12 @@ difference_basis(const Rated *now, Decimal was)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
+static const char *
+change_cause(const Rating *r)
+{
+	return r->correction != NULL ? "correction" : "update";
+}
+
 /* Takes back what was charged under one key. */
 static void
 reverse_part(Rating *r, const ChargedRow *was, const ChargedPart *part, const char *cause)
@@ -558,11 +588,11 @@ change_measure(Rating *r, ChargedRow *was, UsageRow *row, int i, Rated *rated)
 		if (rated->fault.sqlstate == 0 && same_key(part, &c))
 			same = part;
 		else
-			reverse_part(r, was, part, "update");
+			reverse_part(r, was, part, change_cause(r));
 	}
 	if (rated->fault.sqlstate == 0)
 	{
-		c.cause = charged ? "update" : r->first_cause;
+		c.cause = charged ? change_cause(r) : r->first_cause;
 		c.quantity = rated->counted;
 		c.amount = rated->amount;
 		c.row_count = 1;

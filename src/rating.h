@@ -13,6 +13,17 @@
 #include "tiertotals.h"
 #include "usagerow.h"
 
+/*
+ * Differences that follow from other facts than their usage rows have cause
+ * correction and show on the bill of the period that contains posting_at.
+ */
+typedef struct Correction
+{
+	TimestampTz posting_at;
+	void		(*sink) (void *to, const Charge *charge);	/* told of each */
+	void	   *to;
+} Correction;
+
 /* One statement's rating. */
 typedef struct Rating
 {
@@ -27,6 +38,7 @@ typedef struct Rating
 	int64		parked;			/* measures parked */
 	int64		lost;			/* measures that could not even be parked */
 	const char *why_lost;
+	const Correction *correction;	/* or NULL */
 	Fault	   *faults;			/* of a retry, by measure; NULL: park */
 } Rating;
 

@@ -44,6 +44,7 @@ typedef struct UsageTerm
 	Span		valid;
 	const char *plan;
 	TimestampTz priced_at;
+	bool		in_force;		/* active or a trial, not paused */
 } UsageTerm;
 
 typedef struct UsageCycle
@@ -106,6 +107,16 @@ static const Column term_columns[NTERM] = {
 	{"account", TEXTOID, true}, {"subscription_id", INT8OID, true},
 	{"valid", TSTZRANGEOID, true}, {"plan", TEXTOID, true}, {"state", TEXTOID, true},
 	{"priced_at", TIMESTAMPTZOID, true}, {"superseded_at", TIMESTAMPTZOID}
+};
+
+enum
+{
+	SUB_ACCOUNT, SUB_SUBSCRIPTION, SUB_RENEW_EVERY, NSUB
+};
+
+static const Column sub_columns[NSUB] = {
+	{"account", TEXTOID, true}, {"subscription_id", INT8OID, true},
+	{"renew_every", INTERVALOID}
 };
 
 enum
@@ -270,16 +281,35 @@ take_term(Known *k, const Datum *values, const bool *isnull)
 	char	   *state = TextDatumGetCString(values[TERM_STATE]);
 	Subscription *s;
 
-	if (!isnull[TERM_SUPERSEDED] ||
-		(strcmp(state, "active") != 0 && strcmp(state, "trial") != 0))
+	if (!isnull[TERM_SUPERSEDED] || strcmp(state, "forfeited") == 0)
 		return;
 	s = subscription_of(k, values[TERM_ACCOUNT], DatumGetInt64(values[TERM_SUBSCRIPTION]), true);
 	s->terms = s->nterms == 0 ? palloc(sizeof(UsageTerm)) :
 		repalloc(s->terms, (s->nterms + 1) * sizeof(UsageTerm));
 	s->terms[s->nterms++] = (UsageTerm) {
 		span_of(values[TERM_VALID]), TextDatumGetCString(values[TERM_PLAN]),
-		DatumGetTimestampTz(values[TERM_PRICED_AT])
+		DatumGetTimestampTz(values[TERM_PRICED_AT]), strcmp(state, "paused") != 0
 	};
+}
+
+/*
+ * What is renewed when it ends goes on: its usage does not wait for the run
+ * that renews it.
+ */
+static void
+take_subscription(Known *k, const Datum *values, const bool *isnull)
+{
+	Subscription *s;
+	UsageTerm  *last = NULL;
+
+	if (isnull[SUB_RENEW_EVERY])
+		return;
+	s = subscription_of(k, values[SUB_ACCOUNT], DatumGetInt64(values[SUB_SUBSCRIPTION]), false);
+	for (int i = 0; s != NULL && i < s->nterms; i++)
+		if (last == NULL || s->terms[i].valid.end > last->valid.end)
+			last = &s->terms[i];
+	if (last != NULL)
+		last->valid.end = PG_INT64_MAX;
 }
 
 /* Cycles of what has no term in which usage follows them are of no use. */
@@ -324,8 +354,11 @@ load_timelines(Known *k, const KeyText *account)
 {
 	if (!take_rows(k, BJ_TABLE_TERM, term_columns, NTERM, account, take_term))
 		return bj_table_name(BJ_TABLE_TERM);
-	if (k->subscribers->members > 0 &&
-		!take_rows(k, BJ_TABLE_BILLING_CYCLE, cycle_columns, NCYCLE, account, take_cycle))
+	if (k->subscribers->members == 0)
+		return NULL;
+	if (!take_rows(k, BJ_TABLE_SUBSCRIPTION, sub_columns, NSUB, account, take_subscription))
+		return bj_table_name(BJ_TABLE_SUBSCRIPTION);
+	if (!take_rows(k, BJ_TABLE_BILLING_CYCLE, cycle_columns, NCYCLE, account, take_cycle))
 		return bj_table_name(BJ_TABLE_BILLING_CYCLE);
 	return NULL;
 }
@@ -454,7 +487,7 @@ term_at(const Subscription *s, TimestampTz at)
 	if (contains(s->within, at))
 		return s->term;
 	for (int i = 0; i < s->nterms; i++)
-		if (contains(s->terms[i].valid, at))
+		if (s->terms[i].in_force && contains(s->terms[i].valid, at))
 			return &s->terms[i];
 	return NULL;
 }

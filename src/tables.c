@@ -69,7 +69,8 @@ static const char *const table_names[BJ_NTABLES] = {
 	[BJ_TABLE_TERM] = "term",
 	[BJ_TABLE_TERM_KEY] = "term_pkey",
 	[BJ_TABLE_BILLING_CYCLE] = "billing_cycle",
-	[BJ_TABLE_PLAN_PRICE] = "plan_price"
+	[BJ_TABLE_PLAN_PRICE] = "plan_price",
+	[BJ_TABLE_SUBSCRIPTION] = "subscription"
 };
 
 static Oid	table_oids[BJ_NTABLES];

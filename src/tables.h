@@ -52,10 +52,11 @@ typedef enum BjTable
 	BJ_TABLE_TERM,
 	BJ_TABLE_TERM_KEY,			/* the index of its primary key */
 	BJ_TABLE_BILLING_CYCLE,
-	BJ_TABLE_PLAN_PRICE
+	BJ_TABLE_PLAN_PRICE,
+	BJ_TABLE_SUBSCRIPTION
 } BjTable;
 
-#define BJ_NTABLES (BJ_TABLE_PLAN_PRICE + 1)
+#define BJ_NTABLES (BJ_TABLE_SUBSCRIPTION + 1)
 
 /*
  * Where charges and totals are kept: those that are billed, or those that are

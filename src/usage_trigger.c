@@ -25,6 +25,7 @@
 #include "rating.h"
 #include "settings.h"
 #include "strhash.h"
+#include "usagelock.h"
 
 static int64
 trigger_attachment(TriggerData *trigdata)
@@ -365,6 +366,9 @@ rate_changes(TriggerData *trigdata, Rating *rating)
 	if (trigdata->tg_newtable != NULL)
 		changes_read_new(trigdata, rating, &c);
 	changes_filter(rating, &c);
+	for (int i = 0; i < c.n; i++)
+		if (c.changes[i]->has_old)
+			bj_usagelock_share(c.changes[i]->old_row.account);
 	was = changes_find_charges(rating, &c);
 	for (int i = 0; i < c.n; i++)
 	{

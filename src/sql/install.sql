@@ -47,7 +47,8 @@ REVOKE ALL ON FUNCTION billadj.timeline_trigger() FROM PUBLIC;
 
 -- Charges name their price, so a price says for ever what it said.  What may
 -- change is when it ends, and only to an earlier time: a later one could claim
--- usage that was already parked or charged under another price.
+-- usage that was already parked or charged under another price.  The prices of
+-- a subscription's plan hold for as long as its timeline says.
 CREATE FUNCTION billadj.price_update_trigger() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -62,8 +63,8 @@ BEGIN
     IF (new.price_id, new.rate_card_id, new.meter, new.linear, new.card_account, new.currency, new.created_at, new.created_by, new.terms::text)
        IS DISTINCT FROM
        (old.price_id, old.rate_card_id, old.meter, old.linear, old.card_account, old.currency, old.created_at, old.created_by, old.terms::text)
-       OR lower(new.valid) IS DISTINCT FROM lower(old.valid)
-       OR NOT new.valid <@ old.valid THEN
+       OR (lower(new.valid) IS DISTINCT FROM lower(old.valid) OR NOT new.valid <@ old.valid)
+          AND NOT billadj.follows_timeline(new.rate_card_id, new.meter, old.valid, new.valid) THEN
         RAISE EXCEPTION 'price % cannot be changed, only ended', old.price_id
             USING ERRCODE = 'UB016',
                   DETAIL = format('It holds for %s. Only the upper bound may move, to an earlier time.', old.valid),
@@ -125,7 +126,7 @@ WITH RECURSIVE part(oid) AS (
                    ('peer_group'), ('threshold_step')) AS v(table_name)
     UNION ALL
     SELECT v.table_name, 'billadj_timeline', 'AFTER', 'INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'timeline_trigger'
-      FROM (VALUES ('term'), ('billing_cycle'), ('plan_price')) AS v(table_name)
+      FROM (VALUES ('subscription'), ('term'), ('billing_cycle'), ('plan_price')) AS v(table_name)
     UNION ALL
     SELECT v.table_name, 'billadj_append_only', 'BEFORE', v.events, 'STATEMENT', 'append_only_trigger'
       FROM (VALUES ('rate_card', 'DELETE OR TRUNCATE'), ('price', 'DELETE OR TRUNCATE'),

@@ -99,6 +99,7 @@ DECLARE
     strange text;
     entry   record;
     problem text;
+    meters  text[] := '{}';
 BEGIN
     IF jsonb_typeof(doc) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'plan is no JSON object'
@@ -130,7 +131,10 @@ BEGIN
             PERFORM billadj.refuse_plan(entry.path || '.timing', 'must be advance or arrears', 'Leave it out for advance.');
         ELSIF (coalesce(entry.value ->> 'kind', '') = 'usage') <> (entry.value ? 'meter') THEN
             PERFORM billadj.refuse_plan(entry.path || '.meter', 'belongs to usage and to nothing else', 'Write "kind": "usage", "meter": "<name>".');
+        ELSIF entry.value ->> 'meter' = ANY (meters) THEN
+            PERFORM billadj.refuse_plan(entry.path || '.meter', format('names %I a second time', entry.value ->> 'meter'), 'A plan has one price a meter at a time.');
         END IF;
+        meters := meters || (entry.value ->> 'meter');
         problem := billadj.price_check(entry.value - '{component,kind,timing,meter,per_unit}'::text[] || jsonb_build_object('currency', doc -> 'currency'));
         IF problem IS NOT NULL THEN
             RAISE EXCEPTION '%', CASE WHEN problem LIKE 'price key "%' THEN regexp_replace(problem, '^price key "', format('plan key "%s.', entry.path))
@@ -767,10 +771,47 @@ REVOKE ALL ON FUNCTION billadj.change_lines(bigint, text, timestamptz, timestamp
 GRANT EXECUTE ON FUNCTION billadj.change_lines(bigint, text, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, jsonb, jsonb)
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
 
+-- Usage that was charged since is rated by the change itself, which is made and
+-- rolled back: that is the only preview that cannot differ.
+CREATE FUNCTION billadj.preview_usage(subscription bigint, change jsonb, as_of timestamptz)
+RETURNS TABLE (component text, period_start timestamptz, posted_period_start timestamptz, quantity numeric, amount numeric, currency text, cause text, routed text)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO'
+AS $function$
+#variable_conflict use_variable
+DECLARE
+    lines jsonb := '[]';
+BEGIN
+    IF NOT EXISTS (SELECT FROM billadj.attachment)
+       OR (SELECT c.effective_at >= greatest(as_of, now()) FROM billadj.plan_change(subscription, change, as_of) c) THEN
+        RETURN;
+    ELSIF current_setting('transaction_read_only') = 'on' THEN
+        RAISE WARNING 'charged usage is left out of the preview: the transaction is read-only'
+            USING HINT = 'Preview it in a transaction that may write; nothing stays of it.';
+        RETURN;
+    END IF;
+    BEGIN
+        SELECT coalesce(jsonb_agg(to_jsonb(c)), '[]') INTO lines
+          FROM billadj.change_subscription(subscription, change, as_of) c WHERE c.cause = 'correction';
+        RAISE EXCEPTION USING ERRCODE = 'triggered_action_exception';
+    EXCEPTION WHEN triggered_action_exception THEN
+        NULL;
+    END;
+    RETURN QUERY
+    SELECT l.* FROM jsonb_to_recordset(lines) AS l(component text, period_start timestamptz, posted_period_start timestamptz, quantity numeric, amount numeric,
+                                                   currency text, cause text, routed text);
+END
+$function$;
+COMMENT ON FUNCTION billadj.preview_usage(bigint, jsonb, timestamptz) IS 'the differences of charged usage that a change for a time past leads to; part of preview_change()';
+REVOKE ALL ON FUNCTION billadj.preview_usage(bigint, jsonb, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.preview_usage(bigint, jsonb, timestamptz)
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+
 CREATE FUNCTION billadj.preview_change(subscription bigint, change jsonb, as_of timestamptz DEFAULT now())
 RETURNS TABLE (plan text, component text, period_start timestamptz, posted_period_start timestamptz, due_at timestamptz, covers tstzrange,
     quantity numeric, full_amount numeric, share text, amount numeric, currency text, cause text, routed text)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
 #variable_conflict use_column
@@ -780,9 +821,13 @@ BEGIN
     SELECT l.plan, l.component, l.period_start, l.posted_period_start, l.due_at, l.covers, l.quantity, l.full_amount, l.share, l.amount, l.currency, l.cause, l.routed
       FROM billadj.plan_change(subscription, change, as_of) c
      CROSS JOIN LATERAL billadj.change_lines(subscription, c.account, c.effective_at, c.evaluate_at, c.since, c.posting_at, as_of, c.terms, c.cycles) l;
+    RETURN QUERY
+    SELECT NULL::text, u.component, u.period_start, u.posted_period_start, NULL::timestamptz, NULL::tstzrange, u.quantity, NULL::numeric, NULL::text,
+           u.amount, u.currency, u.cause, u.routed
+      FROM billadj.preview_usage(subscription, change, as_of) u;
 END
 $function$;
-COMMENT ON FUNCTION billadj.preview_change(bigint, jsonb, timestamptz) IS 'the lines that a change of a subscription leads to, with what routes them; nothing is written';
+COMMENT ON FUNCTION billadj.preview_change(bigint, jsonb, timestamptz) IS 'the lines that a change of a subscription leads to, with what routes them; nothing stays written';
 REVOKE ALL ON FUNCTION billadj.preview_change(bigint, jsonb, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.preview_change(bigint, jsonb, timestamptz)
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
@@ -859,45 +904,286 @@ $function$;
 COMMENT ON FUNCTION billadj.write_timeline(bigint, text, bigint, jsonb, jsonb) IS 'stores a new timeline beside the one it supersedes; part of change_subscription()';
 REVOKE ALL ON FUNCTION billadj.write_timeline(bigint, text, bigint, jsonb, jsonb) FROM PUBLIC;
 
--- A card of the account's own carries the usage prices of the plan, each for the
--- time of its term: a sum is split where the plan changes.
-CREATE FUNCTION billadj.follow_usage_prices(subscription bigint, account text, currency text, from_at timestamptz) RETURNS void
+-- ---- usage that follows a timeline ----
+
+-- When a subscription's usage has its periods and prices.  What is renewed when
+-- it ends goes on: usage does not wait for the run that renews it.
+CREATE FUNCTION billadj.usage_terms(account text, subscription_id bigint)
+RETURNS TABLE (valid tstzrange, plan text, priced_at timestamptz)
+LANGUAGE plpgsql STABLE ROWS 5
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    RETURN QUERY
+    SELECT CASE WHEN s.renew_every IS NOT NULL AND t.last THEN tstzrange(lower(t.valid), NULL) ELSE t.valid END, t.plan, t.priced_at
+      FROM billadj.subscription s
+     CROSS JOIN LATERAL (SELECT x.valid, x.plan, x.priced_at, x.state, row_number() OVER (ORDER BY x.valid DESC) = 1 AS last
+                           FROM billadj.term x
+                          WHERE x.account = s.account AND x.subscription_id = s.subscription_id AND x.superseded_at IS NULL AND x.state <> 'forfeited') t
+     WHERE s.account = usage_terms.account AND s.subscription_id = usage_terms.subscription_id AND t.state IN ('active', 'trial');
+END
+$function$;
+COMMENT ON FUNCTION billadj.usage_terms(text, bigint) IS 'the terms of a subscription in which usage has its periods and the prices of its plan';
+REVOKE ALL ON FUNCTION billadj.usage_terms(text, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.usage_terms(text, bigint)
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+
+-- Terms that follow one another at one price are one stretch: tiers do not count
+-- anew because a quantity changed.
+CREATE FUNCTION billadj.usage_stretches(account text, subscription_id bigint)
+RETURNS TABLE (meter text, valid tstzrange, price jsonb)
+LANGUAGE plpgsql STABLE ROWS 5
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH priced AS (
+        SELECT p.meter::text, t.valid, p.price,
+               (lag(upper(t.valid)) OVER w = lower(t.valid) AND lag(p.price) OVER w = p.price) IS NOT TRUE AS begins
+          FROM billadj.usage_terms(usage_stretches.account, usage_stretches.subscription_id) t
+          JOIN billadj.plan_price p ON p.plan = t.plan AND p.kind = 'usage' AND p.valid @> t.priced_at
+        WINDOW w AS (PARTITION BY p.meter ORDER BY t.valid)
+    ), numbered AS (
+        SELECT q.*, count(*) FILTER (WHERE q.begins) OVER (PARTITION BY q.meter ORDER BY q.valid) AS n FROM priced q
+    )
+    SELECT n.meter, tstzrange(min(lower(n.valid)), CASE WHEN NOT bool_or(upper_inf(n.valid)) THEN max(upper(n.valid)) END), (array_agg(n.price))[1]
+      FROM numbered n
+     GROUP BY n.meter, n.n
+     ORDER BY n.meter COLLATE "C", 2;
+END
+$function$;
+COMMENT ON FUNCTION billadj.usage_stretches(text, bigint) IS 'from when to when a subscription''s usage has which price of its plan';
+REVOKE ALL ON FUNCTION billadj.usage_stretches(text, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.usage_stretches(text, bigint)
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+
+CREATE FUNCTION billadj.follows_timeline(rate_card_id bigint, meter text, was tstzrange, will tstzrange) RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    owner record;
+BEGIN
+    IF to_regclass('billadj.subscription') IS NULL THEN
+        RETURN false;
+    END IF;
+    SELECT s.account, s.subscription_id INTO owner
+      FROM billadj.rate_card c JOIN billadj.subscription s ON s.account = c.account AND c.code = format('subscription %s', s.subscription_id)
+     WHERE c.rate_card_id = follows_timeline.rate_card_id;
+    RETURN FOUND AND (isempty(will) OR EXISTS (SELECT FROM billadj.usage_stretches(owner.account, owner.subscription_id) u
+                                                WHERE u.meter = follows_timeline.meter AND u.valid = will));
+END
+$function$;
+COMMENT ON FUNCTION billadj.follows_timeline(bigint, text, tstzrange, tstzrange) IS 'whether a price of a subscription''s plan holds from now on for when the timeline says; part of price_update_trigger()';
+REVOKE ALL ON FUNCTION billadj.follows_timeline(bigint, text, tstzrange, tstzrange) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.follows_timeline(bigint, text, tstzrange, tstzrange) TO billadj_admin, billadj_operator;
+
+CREATE FUNCTION billadj.usage_prices(account text, subscription_id bigint, card jsonb)
+RETURNS TABLE (meter text, valid tstzrange, terms jsonb, tiers jsonb, linear boolean, price_id bigint)
+LANGUAGE plpgsql STABLE ROWS 5
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+DECLARE
+    stretch record;
+    number  bigint := (SELECT k.rate_card_id FROM billadj.rate_card k WHERE k.code = card ->> 'code');
+BEGIN
+    FOR stretch IN SELECT u.* FROM billadj.usage_stretches(usage_prices.account, usage_prices.subscription_id) u LOOP
+        SELECT c.* INTO meter, terms, tiers, linear
+          FROM billadj.card_prices(card || jsonb_build_object('prices', jsonb_build_array(stretch.price || jsonb_build_object('meter', stretch.meter)))) c;
+        valid := stretch.valid;
+        price_id := (SELECT r.price_id FROM billadj.price r
+                      WHERE r.rate_card_id = number AND r.meter = stretch.meter AND lower(r.valid) = lower(stretch.valid) AND r.terms = usage_prices.terms
+                        AND billadj.tiers_equal(billadj.price_tiers(r.price_id), usage_prices.tiers));
+        RETURN NEXT;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION billadj.usage_prices(text, bigint, jsonb) IS 'usage_stretches() as a rate card holds them, with the price that is stored already; part of follow_usage_prices()';
+REVOKE ALL ON FUNCTION billadj.usage_prices(text, bigint, jsonb) FROM PUBLIC;
+
+-- A card of the account's own carries the usage prices of the plan, each for its
+-- stretch: a sum is split where the plan changes.  What the timeline does not
+-- say any more is withdrawn, what it says again holds again: so a change that is
+-- undone leaves no trace.  Of several subscriptions that price a meter the oldest
+-- one has the highest priority.
+CREATE FUNCTION billadj.follow_usage_prices(subscription bigint, account text, currency text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
 #variable_conflict use_column
 DECLARE
-    card text := format('subscription %s', subscription);
-    term record;
+    doc    jsonb := jsonb_build_object('code', format('subscription %s', subscription), 'currency', currency, 'account', account);
+    number bigint;
+    wanted record;
+    rank   integer;
 BEGIN
-    IF NOT EXISTS (SELECT FROM billadj.term t JOIN billadj.plan_price p ON p.plan = t.plan AND p.kind = 'usage'
-                    WHERE t.account = follow_usage_prices.account AND t.subscription_id = subscription) THEN
-        RETURN;
+    SELECT c.rate_card_id, c.priority INTO number, rank FROM billadj.rate_card c WHERE c.code = doc ->> 'code';
+    IF NOT FOUND THEN
+        IF NOT EXISTS (SELECT FROM billadj.usage_stretches(follow_usage_prices.account, subscription)) THEN
+            RETURN;
+        END IF;
+        rank := coalesce((SELECT min(c.priority) - 1 FROM billadj.rate_card c JOIN billadj.subscription s ON s.account = c.account AND c.code = format('subscription %s', s.subscription_id)
+                           WHERE c.account = follow_usage_prices.account), 0);
     END IF;
-    -- what ends, or pauses, has no price beyond
-    UPDATE billadj.price r SET valid = tstzrange(lower(r.valid), greatest(lower(r.valid) + '1 microsecond', from_at))
-      FROM billadj.rate_card k
-     WHERE k.code = card AND r.rate_card_id = k.rate_card_id AND (upper_inf(r.valid) OR upper(r.valid) > from_at) AND lower(r.valid) < from_at
-       AND NOT EXISTS (SELECT FROM billadj.term t JOIN billadj.plan_price p ON p.plan = t.plan AND p.kind = 'usage' AND p.valid @> t.priced_at
-                        WHERE t.account = follow_usage_prices.account AND t.subscription_id = subscription AND t.superseded_at IS NULL
-                          AND t.valid @> from_at AND t.state IN ('active', 'trial') AND p.meter = r.meter);
-    FOR term IN
-        SELECT t.valid * tstzrange(from_at, NULL) AS valid,
-               jsonb_agg(p.price || jsonb_build_object('meter', p.meter) ORDER BY p.meter COLLATE "C") AS prices
-          FROM billadj.term t
-          JOIN billadj.plan_price p ON p.plan = t.plan AND p.kind = 'usage' AND p.valid @> t.priced_at
-         WHERE t.account = follow_usage_prices.account AND t.subscription_id = subscription AND t.superseded_at IS NULL
-           AND t.state IN ('active', 'trial') AND t.valid && tstzrange(from_at, NULL)
-         GROUP BY t.term_id, t.valid
-         ORDER BY t.valid
+    doc := doc || jsonb_build_object('priority', rank);
+    number := (SELECT i.card FROM billadj.import_card(doc, false) i);
+    UPDATE billadj.price r SET valid = 'empty'
+     WHERE r.rate_card_id = number AND NOT isempty(r.valid)
+       AND r.price_id <> ALL (ARRAY(SELECT u.price_id FROM billadj.usage_prices(follow_usage_prices.account, subscription, doc) u WHERE u.price_id IS NOT NULL));
+    -- shorter ones first: what comes to one may be taken from another
+    FOR wanted IN
+        SELECT u.*, r.valid AS was FROM billadj.usage_prices(follow_usage_prices.account, subscription, doc) u
+          LEFT JOIN billadj.price r ON r.price_id = u.price_id
+         WHERE r.valid IS DISTINCT FROM u.valid
+         ORDER BY (u.valid <@ r.valid) IS NOT TRUE, u.meter COLLATE "C", u.valid
     LOOP
-        PERFORM FROM billadj.import_rate_card(jsonb_build_object('code', card, 'currency', follow_usage_prices.currency,
-                                                                 'account', follow_usage_prices.account, 'prices', term.prices), term.valid);
+        IF wanted.price_id IS NULL OR NOT wanted.valid <@ wanted.was THEN
+            PERFORM billadj.check_rank(doc, wanted.meter, wanted.valid);
+        END IF;
+        IF wanted.price_id IS NOT NULL THEN
+            UPDATE billadj.price r SET valid = wanted.valid WHERE r.price_id = wanted.price_id;
+        ELSE
+            INSERT INTO billadj.meter (meter) SELECT wanted.meter WHERE NOT EXISTS (SELECT FROM billadj.meter m WHERE m.meter = wanted.meter) ON CONFLICT DO NOTHING;
+            PERFORM billadj.insert_price(number, wanted.meter, wanted.valid, wanted.terms, wanted.tiers, wanted.linear);
+        END IF;
     END LOOP;
 END
 $function$;
-COMMENT ON FUNCTION billadj.follow_usage_prices(bigint, text, text, timestamptz) IS 'gives the account a rate card with the usage prices of its plan; part of change_subscription()';
-REVOKE ALL ON FUNCTION billadj.follow_usage_prices(bigint, text, text, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION billadj.follow_usage_prices(bigint, text, text) IS 'gives the account a rate card with the usage prices of its plan; part of change_subscription()';
+REVOKE ALL ON FUNCTION billadj.follow_usage_prices(bigint, text, text) FROM PUBLIC;
+
+-- Two that are equal rate usage alike.
+CREATE FUNCTION billadj.usage_timeline(account text, subscription_id bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO'
+AS $function$
+#variable_conflict use_variable
+BEGIN
+    RETURN jsonb_build_object(
+        'terms', (SELECT range_agg(t.valid) FROM billadj.usage_terms(account, subscription_id) t),
+        'cycles', (SELECT jsonb_agg(e.value - 'cycle_id' ORDER BY e.place) FROM jsonb_array_elements(billadj.stored_cycles(account, subscription_id)) WITH ORDINALITY AS e(value, place)),
+        'prices', (SELECT jsonb_agg(to_jsonb(u) ORDER BY u.meter COLLATE "C", u.valid) FROM billadj.usage_stretches(account, subscription_id) u));
+END
+$function$;
+COMMENT ON FUNCTION billadj.usage_timeline(text, bigint) IS 'all of a timeline that decides over usage; part of change_subscription()';
+REVOKE ALL ON FUNCTION billadj.usage_timeline(text, bigint) FROM PUBLIC;
+
+CREATE FUNCTION billadj.rerate_rows(accounts text[], from_at timestamptz, posting_at timestamptz)
+RETURNS TABLE (account text, meter text, period_start timestamptz, posted_period_start timestamptz, price_id bigint, quantity numeric, amount numeric, currency text)
+AS 'MODULE_PATHNAME', 'billadj_rerate_rows' LANGUAGE C STRICT;
+COMMENT ON FUNCTION billadj.rerate_rows(text[], timestamptz, timestamptz) IS 'charges the difference where usage of accounts since a time is charged otherwise than it would be now, and returns these charges; part of rerate_accounts()';
+REVOKE ALL ON FUNCTION billadj.rerate_rows(text[], timestamptz, timestamptz) FROM PUBLIC;
+
+-- The differences by meter and period, and what is to become of them.  What was
+-- proposed before is neither charged nor proposed again, whatever became of it:
+-- then the difference to that is one more proposal.
+CREATE FUNCTION billadj.rerated_lines(accounts text[], from_at timestamptz, posting_at timestamptz, effective_at timestamptz, as_of timestamptz)
+RETURNS TABLE (account text, meter text, period_start timestamptz, posted_period_start timestamptz, quantity numeric, amount numeric, currency text, routed text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH charged AS (
+        SELECT r.account, r.meter, r.period_start, r.posted_period_start, r.currency, sum(r.quantity) AS quantity, sum(r.amount) AS amount
+          FROM billadj.rerate_rows(accounts, rerated_lines.from_at, rerated_lines.posting_at) r
+         GROUP BY r.account, r.meter, r.period_start, r.posted_period_start, r.currency
+    ), proposed AS (
+        SELECT p.account, p.target ->> 'meter' AS meter, p.period_start, p.currency, sum(p.delta) AS amount
+          FROM billadj.proposal p
+         WHERE p.account = ANY (accounts) AND p.cause = 'correction' AND p.target ? 'meter'
+         GROUP BY p.account, p.target ->> 'meter', p.period_start, p.currency
+        HAVING sum(p.delta) <> 0
+    ), line AS (
+        SELECT coalesce(c.account, p.account) AS account, coalesce(c.meter, p.meter) AS meter, coalesce(c.period_start, p.period_start) AS period_start,
+               coalesce(c.posted_period_start, p.period_start) AS posted_period_start, coalesce(c.quantity, 0) AS quantity,
+               coalesce(c.amount, 0) - coalesce(p.amount, 0) AS amount, coalesce(c.currency, p.currency) AS currency, p.amount IS NOT NULL AS proposed
+          FROM charged c
+          FULL JOIN proposed p ON p.account = c.account AND p.meter = c.meter AND p.period_start = c.period_start AND p.currency = c.currency
+    )
+    SELECT l.account, l.meter, l.period_start, l.posted_period_start, l.quantity, l.amount, l.currency,
+           CASE WHEN bool_or(l.proposed) OVER w THEN 'proposal'
+                ELSE billadj.change_route(l.currency, rerated_lines.effective_at, rerated_lines.as_of, sum(l.amount) OVER w) END
+      FROM line l
+     WHERE l.amount <> 0 OR l.quantity <> 0 OR l.proposed
+    WINDOW w AS (PARTITION BY l.account, l.currency)
+     ORDER BY l.account COLLATE "C", l.period_start, l.meter COLLATE "C";
+END
+$function$;
+COMMENT ON FUNCTION billadj.rerated_lines(text[], timestamptz, timestamptz, timestamptz, timestamptz) IS 'charges differences of usage and says which of them exceed the policy; part of rerate_accounts()';
+REVOKE ALL ON FUNCTION billadj.rerated_lines(text[], timestamptz, timestamptz, timestamptz, timestamptz) FROM PUBLIC;
+
+-- What exceeds the policy is known when it is charged: then that is rolled back,
+-- the accounts within the policy are charged again and the others get proposals.
+CREATE FUNCTION billadj.rerate_accounts(accounts text[], from_at timestamptz, posting_at timestamptz, effective_at timestamptz, as_of timestamptz, target jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO'
+AS $function$
+#variable_conflict use_variable
+DECLARE
+    lines   jsonb;
+    refused text[];
+    line    record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM billadj.attachment) THEN
+        RETURN '[]';            -- there is no usage
+    END IF;
+    -- of a period with a proposal, all of it is compared
+    from_at := least(from_at, (SELECT min(p.period_start) FROM billadj.proposal p WHERE p.account = ANY (accounts) AND p.cause = 'correction' AND p.target ? 'meter'));
+    BEGIN
+        SELECT coalesce(jsonb_agg(to_jsonb(l)), '[]'), array_agg(DISTINCT l.account) FILTER (WHERE l.routed = 'proposal') INTO lines, refused
+          FROM billadj.rerated_lines(accounts, from_at, posting_at, effective_at, as_of) l;
+        IF refused IS NOT NULL THEN
+            RAISE EXCEPTION USING ERRCODE = 'triggered_action_exception';
+        END IF;
+    EXCEPTION WHEN triggered_action_exception THEN
+        PERFORM FROM billadj.rerate_rows(ARRAY(SELECT a FROM unnest(accounts) AS a WHERE a <> ALL (refused)), from_at, posting_at);
+        FOR line IN SELECT l.* FROM jsonb_to_recordset(lines) AS l(account text, meter text, period_start timestamptz, amount numeric, currency text)
+                     WHERE l.account = ANY (refused) AND l.amount <> 0 LOOP
+            PERFORM billadj.add_proposal(line.account, CASE WHEN line.amount < 0 THEN 'credit' ELSE 'debit' END,
+                (SELECT max(c.charge_id) FROM billadj.charge c WHERE c.account = line.account AND c.period_start = line.period_start AND c.meter = line.meter AND c.amount > 0),
+                line.amount, line.currency, 'correction', line.period_start, target || jsonb_build_object('meter', line.meter));
+        END LOOP;
+    END;
+    RETURN (SELECT coalesce(jsonb_agg(e.value || jsonb_build_object('component', format('usage of %s', e.value ->> 'meter'), 'cause', 'correction',
+                                          'routed', CASE WHEN e.value ->> 'account' = ANY (refused) THEN 'proposal' ELSE 'charge' END) ORDER BY e.place), '[]')
+              FROM jsonb_array_elements(lines) WITH ORDINALITY AS e(value, place)
+             WHERE (e.value ->> 'amount')::numeric <> 0 OR (e.value ->> 'quantity')::numeric <> 0);
+END
+$function$;
+COMMENT ON FUNCTION billadj.rerate_accounts(text[], timestamptz, timestamptz, timestamptz, timestamptz, jsonb) IS
+    'charges, or proposes, the differences of usage of accounts; part of change_subscription() and rerate_usage()';
+REVOKE ALL ON FUNCTION billadj.rerate_accounts(text[], timestamptz, timestamptz, timestamptz, timestamptz, jsonb) FROM PUBLIC;
+
+-- Usage that was being written while a subscription changed was rated by the
+-- timeline that its statement saw; subscribe(…, charge => false) rates nothing
+-- anew.  This does, for all accounts by one scan.
+CREATE FUNCTION billadj.rerate_usage(of_account text DEFAULT NULL, since timestamptz DEFAULT now() - interval '3 months', posting_at timestamptz DEFAULT now())
+RETURNS TABLE (account text, meter text, period_start timestamptz, posted_period_start timestamptz, quantity numeric, amount numeric, currency text, routed text)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO'
+AS $function$
+#variable_conflict use_column
+BEGIN
+    PERFORM billadj.require_installed();
+    RETURN QUERY
+    SELECT l.* FROM jsonb_to_recordset(billadj.rerate_accounts(
+               ARRAY(SELECT DISTINCT s.account::text FROM billadj.subscription s WHERE of_account IS NULL OR s.account = of_account),
+               since, rerate_usage.posting_at, rerate_usage.posting_at, rerate_usage.posting_at, '{}')) AS l(account text, meter text, period_start timestamptz, posted_period_start timestamptz,
+               quantity numeric, amount numeric, currency text, routed text);
+END
+$function$;
+COMMENT ON FUNCTION billadj.rerate_usage(text, timestamptz, timestamptz) IS
+    'charges the difference where usage of accounts with subscriptions is charged otherwise than prices and periods say now; a second run finds nothing';
+REVOKE ALL ON FUNCTION billadj.rerate_usage(text, timestamptz, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.rerate_usage(text, timestamptz, timestamptz) TO billadj_admin, billadj_operator;
 
 -- SECURITY DEFINER: nobody is a member of billadj_owner, and a host's statement
 -- may change a subscription whose login has no right on our tables.  The
@@ -917,6 +1203,8 @@ DECLARE
     number   bigint;
     proposed boolean;
     net      numeric;
+    rated_by jsonb;
+    usage    jsonb := '[]';
 BEGIN
     PERFORM billadj.require_installed();
     UPDATE billadj.subscription s SET revision = s.revision + 1 WHERE s.subscription_id = subscription;
@@ -929,13 +1217,21 @@ BEGIN
       FROM billadj.change_lines(subscription, wanted.account, wanted.effective_at, wanted.evaluate_at, wanted.since, wanted.posting_at, as_of,
                                 wanted.terms, wanted.cycles) l;
     number := nextval('billadj.subscription_id_seq');
+    rated_by := billadj.usage_timeline(wanted.account, subscription);
     PERFORM billadj.write_timeline(subscription, wanted.account, number, wanted.terms, wanted.cycles);
-    INSERT INTO billadj.subscription_change (account, subscription_id, change_id, kind, change, effective_at, as_of, amount, currency, routed)
-    VALUES (wanted.account, subscription, number, change ->> 'kind', change, wanted.effective_at, as_of, net, wanted.currency,
-            CASE WHEN proposed THEN 'proposal' ELSE 'charge' END);
     IF change ->> 'kind' = 'cancel' THEN
         UPDATE billadj.subscription s SET renew_every = NULL WHERE s.subscription_id = subscription AND s.renew_every IS NOT NULL;
     END IF;
+    PERFORM billadj.follow_usage_prices(subscription, wanted.account, wanted.currency);
+    -- a zone moves the end of a period by a day at most
+    IF wanted.effective_at < greatest(as_of, now()) AND rated_by IS DISTINCT FROM billadj.usage_timeline(wanted.account, subscription) THEN
+        usage := billadj.rerate_accounts(ARRAY[wanted.account], wanted.effective_at - interval '2 days', wanted.posting_at, wanted.effective_at, as_of,
+                                         jsonb_build_object('subscription_id', subscription, 'change_id', number));
+        net := net + coalesce((SELECT sum(u.amount) FROM jsonb_to_recordset(usage) AS u(amount numeric, currency text) WHERE u.currency = wanted.currency), 0);
+    END IF;
+    INSERT INTO billadj.subscription_change (account, subscription_id, change_id, kind, change, effective_at, as_of, amount, currency, routed)
+    VALUES (wanted.account, subscription, number, change ->> 'kind', change, wanted.effective_at, as_of, net, wanted.currency,
+            CASE WHEN proposed OR jsonb_path_exists(usage, '$[*] ? (@.routed == "proposal")') THEN 'proposal' ELSE 'charge' END);
     IF proposed THEN
         PERFORM billadj.propose_lines(subscription, wanted.account, number,
                                       (SELECT jsonb_agg(e.value) FROM jsonb_array_elements(lines) AS e(value) WHERE e.value ->> 'routed' = 'proposal'));
@@ -943,7 +1239,6 @@ BEGIN
     IF wanted.effective_at <= as_of THEN
         PERFORM billadj.post_differences(wanted.evaluate_at, wanted.since, wanted.posting_at, wanted.account, subscription);
     END IF;
-    PERFORM billadj.follow_usage_prices(subscription, wanted.account, wanted.currency, wanted.effective_at);
     IF change ->> 'settle' = 'refund' AND net < 0 AND NOT proposed THEN
         PERFORM billadj.add_proposal(wanted.account, 'refund', NULL, net, wanted.currency, 'refund',
             (SELECT min((e.value ->> 'posted_period_start')::timestamptz) FROM jsonb_array_elements(lines) AS e(value)),
@@ -954,7 +1249,7 @@ BEGIN
                                                      'amount', net, 'currency', wanted.currency, 'routed', CASE WHEN proposed THEN 'proposal' ELSE 'charge' END));
     RETURN QUERY
     SELECT l.plan, l.component, l.period_start, l.posted_period_start, l.due_at, l.covers, l.quantity, l.full_amount, l.share, l.amount, l.currency, l.cause, l.routed
-      FROM jsonb_to_recordset(lines) AS l(plan text, component text, period_start timestamptz, posted_period_start timestamptz, due_at timestamptz, covers tstzrange,
+      FROM jsonb_to_recordset(lines || usage) AS l(plan text, component text, period_start timestamptz, posted_period_start timestamptz, due_at timestamptz, covers tstzrange,
                                           quantity numeric, full_amount numeric, share text, amount numeric, currency text, cause text, routed text);
 END
 $function$;
@@ -1012,7 +1307,10 @@ BEGIN
     IF charge AND begins <= as_of THEN
         PERFORM billadj.post_differences(as_of, begins, as_of, account, number);
     END IF;
-    PERFORM billadj.follow_usage_prices(number, account, wanted.currency, begins);
+    PERFORM billadj.follow_usage_prices(number, account, wanted.currency);
+    IF charge AND begins < greatest(as_of, now()) THEN
+        PERFORM billadj.rerate_accounts(ARRAY[account], begins, as_of, begins, as_of, jsonb_build_object('subscription_id', number, 'change_id', change));
+    END IF;
     RETURN number;
 END
 $function$;

@@ -119,8 +119,9 @@ CREATE TABLE billadj.price (
     CONSTRAINT price_pkey PRIMARY KEY (price_id),
     CONSTRAINT price_rate_card_fkey FOREIGN KEY (rate_card_id) REFERENCES billadj.rate_card,
     CONSTRAINT price_meter_fkey FOREIGN KEY (meter) REFERENCES billadj.meter,
-    CONSTRAINT price_valid_check CHECK (NOT isempty(valid)
-        AND (lower_inf(valid) OR lower_inc(valid)) AND NOT upper_inc(valid)),
+    -- empty: it was withdrawn, since the timeline of its subscription was changed back
+    CONSTRAINT price_valid_check CHECK (isempty(valid)
+        OR (lower_inf(valid) OR lower_inc(valid)) AND NOT upper_inc(valid)),
     CONSTRAINT price_terms_check CHECK (jsonb_typeof(terms) = 'object' AND terms ? 'model' AND NOT terms ? 'tiers'),
     -- Of all cards of one rank: exactly one price applies to a usage row.
     CONSTRAINT price_overlap_excl EXCLUDE USING gist (coalesce(card_account, '') WITH =, currency WITH =, priority WITH =, meter WITH =, valid WITH &&)
@@ -130,7 +131,7 @@ COMMENT ON TABLE billadj.price IS 'the price of one meter on one card for a stre
 COMMENT ON COLUMN billadj.price.price_id IS 'its number; charges name it';
 COMMENT ON COLUMN billadj.price.rate_card_id IS 'the card it belongs to';
 COMMENT ON COLUMN billadj.price.meter IS 'what it prices';
-COMMENT ON COLUMN billadj.price.valid IS 'usage of which times it prices, half-open';
+COMMENT ON COLUMN billadj.price.valid IS 'usage of which times it prices, half-open; empty: none any more, charges of the past may name it';
 COMMENT ON COLUMN billadj.price.terms IS 'the price document without its tiers, which are rows of price_tier';
 COMMENT ON COLUMN billadj.price.linear IS 'f(a) + f(b) = f(a + b): charges need no running total';
 COMMENT ON COLUMN billadj.price.card_account IS 'account of its card, set by a trigger';
