@@ -1024,8 +1024,7 @@ BEGIN
         IF NOT EXISTS (SELECT FROM billadj.usage_stretches(follow_usage_prices.account, subscription)) THEN
             RETURN;
         END IF;
-        rank := coalesce((SELECT min(c.priority) - 1 FROM billadj.rate_card c JOIN billadj.subscription s ON s.account = c.account AND c.code = format('subscription %s', s.subscription_id)
-                           WHERE c.account = follow_usage_prices.account), 0);
+        rank := (SELECT -count(*) FROM billadj.subscription s WHERE s.account = follow_usage_prices.account AND s.subscription_id < subscription);
     END IF;
     doc := doc || jsonb_build_object('priority', rank);
     number := (SELECT i.card FROM billadj.import_card(doc, false) i);
