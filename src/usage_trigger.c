@@ -25,6 +25,7 @@
 #include "rating.h"
 #include "settings.h"
 #include "strhash.h"
+#include "subperiods.h"
 #include "usagelock.h"
 
 static int64
@@ -302,6 +303,32 @@ changes_filter(Rating *rating, Changes *c)
 	c->n = n;
 }
 
+/*
+ * Keeps out who rates the accounts' usage anew.  One that we waited for has
+ * changed a timeline: the rows are placed by that.
+ */
+static void
+changes_protect(Changes *c)
+{
+	if (!bj_subperiods_any())
+		return;
+	for (int i = 0; i < c->n; i++)
+		if (c->changes[i]->has_old)
+			bj_usagelock_share(c->changes[i]->old_row.account);
+	if (bj_prices_begin() != NULL || bj_subperiods_begin() != NULL)
+	{
+		bj_rating_warn("the tables of billadj were changed meanwhile");
+		c->n = 0;
+	}
+	for (int i = 0; i < c->n; i++)
+	{
+		if (c->changes[i]->has_old)
+			bj_usagerow_place(&c->changes[i]->old_row);
+		if (c->changes[i]->has_new)
+			bj_usagerow_place(&c->changes[i]->new_row);
+	}
+}
+
 static ChargedRow *
 changes_find_charges(Rating *rating, Changes *c)
 {
@@ -366,9 +393,7 @@ rate_changes(TriggerData *trigdata, Rating *rating)
 	if (trigdata->tg_newtable != NULL)
 		changes_read_new(trigdata, rating, &c);
 	changes_filter(rating, &c);
-	for (int i = 0; i < c.n; i++)
-		if (c.changes[i]->has_old)
-			bj_usagelock_share(c.changes[i]->old_row.account);
+	changes_protect(&c);
 	was = changes_find_charges(rating, &c);
 	for (int i = 0; i < c.n; i++)
 	{
