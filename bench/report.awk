@@ -47,12 +47,12 @@ function profile_line(title, kind,    i, c, n)
 	printf "| %s |", title
 	for (i = 1; i <= ncases; i++) {
 		c = cases[i]
-		if (!((c, "in_context") in part))
+		if (!((c, "rate_statement") in part))
 			continue
-		own = part[c, "in_context"] + part[c, "settle"]
+		own = part[c, "rate_statement"] + part[c, "settle"]
 		added = instr[c, "tiered"] - instr[c, "plain"]
 		known = part[c, "bj_usagerow_read"] + part[c, "bj_tiertotals_find"] + part[c, "bj_rate_between"] + part[c, "bj_charges_add"] + part[c, "bj_charges_close"]
-		n = kind == "added" ? added : kind == "server" ? added - own : kind == "statement" ? part[c, "in_context"] - known : \
+		n = kind == "added" ? added : kind == "server" ? added - own : kind == "statement" ? part[c, "rate_statement"] - known : \
 			kind == "commit" ? part[c, "settle"] - part[c, "bj_tiertotals_update"] - part[c, "bj_rate_at"] : \
 			kind == "rate" ? part[c, "bj_rate_between"] + part[c, "bj_rate_at"] : part[c, kind]
 		printf " %s |", thousands(n)
@@ -69,12 +69,12 @@ function profile(    i, c, floor)
 	print ""
 	printf "| part |"
 	for (i = 1; i <= ncases; i++)
-		if ((cases[i], "in_context") in part)
+		if ((cases[i], "rate_statement") in part)
 			printf " %s |", title[cases[i]]
 	print ""
 	printf "|---|"
 	for (i = 1; i <= ncases; i++)
-		if ((cases[i], "in_context") in part)
+		if ((cases[i], "rate_statement") in part)
 			printf "---|"
 	print ""
 	profile_line("the server: statement trigger, transition table, locks", "server")
@@ -88,10 +88,10 @@ function profile(    i, c, floor)
 	profile_line("settling otherwise: sorting, opening", "commit")
 	profile_line("**all**", "added")
 	c = "transaction"
-	if (!((c, "in_context") in part))
+	if (!((c, "rate_statement") in part))
 		return
 	added = instr[c, "tiered"] - instr[c, "plain"]
-	floor = added - part[c, "in_context"] - part[c, "settle"] + part[c, "bj_tiertotals_find"] + part[c, "bj_charges_close"] + part[c, "bj_tiertotals_update"]
+	floor = added - part[c, "rate_statement"] - part[c, "settle"] + part[c, "bj_tiertotals_find"] + part[c, "bj_charges_close"] + part[c, "bj_tiertotals_update"]
 	if (instr[c, "tiered"] / instr[c, "plain"] <= 1.30)
 		return
 	print ""

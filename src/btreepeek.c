@@ -20,6 +20,7 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "pgstat.h"
+#include "port/pg_bswap.h"
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
@@ -87,6 +88,17 @@ compare_text(KeyText key, const char **data)
 		text += VARHDRSZ;
 	}
 	*data = text + length;
+	if (key.length >= (int) sizeof(uint64) && length >= (int) sizeof(uint64))
+	{
+		uint64		a;
+		uint64		b;
+
+		/* decides nearly always, and quicker than a call */
+		memcpy(&a, key.data, sizeof(a));
+		memcpy(&b, text, sizeof(b));
+		if (a != b)
+			return pg_ntoh64(a) < pg_ntoh64(b) ? -1 : 1;
+	}
 	cmp = memcmp(key.data, text, Min(key.length, length));
 	return cmp != 0 ? cmp : key.length - length;
 }

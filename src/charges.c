@@ -93,7 +93,7 @@ typedef struct Target
 	TupleDesc	desc;
 	TupleDesc	slot_desc;		/* one copy for all slots: the relation's own
 								 * would be pinned by each of them */
-	MemoryContext context;		/* of the buffered tuples */
+	MemoryContext context;		/* of the buffered tuples but the first; or NULL */
 	TupleTableSlot **slots;
 	int			nslots;			/* that were made */
 	HeapTuple  *tuples;
@@ -365,13 +365,9 @@ target_open(ChargeWriter *w, Oid relid)
 		t->desc = RelationGetDescr(rel);
 		t->room = FIRST_ROWS;
 		t->tuples = palloc(t->room * sizeof(HeapTuple));
-		t->context = AllocSetContextCreate(w->context, "billadj charges",
-										   ALLOCSET_DEFAULT_SIZES);
-		t->values = palloc(t->desc->natts * sizeof(Datum));
-		t->isnull = palloc(t->desc->natts * sizeof(bool));
-		for (int i = 0; i < t->desc->natts; i++)
-			t->other_bytes += TupleDescAttr(t->desc, i)->attlen > 0 ?
-				2 * TupleDescAttr(t->desc, i)->attlen : sizeof(int32);
+		t->values = palloc(t->desc->natts * (sizeof(Datum) + sizeof(bool)));
+		t->isnull = (bool *) (t->values + t->desc->natts);
+		t->other_bytes = t->desc->natts * 2 * sizeof(int64);
 		target_open_indexes(t);
 		t->next = w->targets;
 		w->targets = t;
@@ -440,6 +436,21 @@ target_make_slots(ChargeWriter *w, Target *t)
 		ExecStoreHeapTuple(t->tuples[i], t->slots[i], false);
 }
 
+/*
+ * Where the next tuple is formed.  Where there is but one, a context of its own
+ * would cost more than it is worth.
+ */
+static MemoryContext
+target_context(ChargeWriter *w, Target *t)
+{
+	if (t->n == 0 && t->written == 0)
+		return w->context;
+	if (t->context == NULL)
+		t->context = AllocSetContextCreate(w->context, "billadj charges",
+										   ALLOCSET_DEFAULT_SIZES);
+	return t->context;
+}
+
 static void
 target_flush(ChargeWriter *w, Target *t)
 {
@@ -451,7 +462,8 @@ target_flush(ChargeWriter *w, Target *t)
 	old = MemoryContextSwitchTo(w->context);
 	if (t->bulk == NULL && t->written + t->n >= BULK_ROWS)
 		t->bulk = GetBulkInsertState();
-	MemoryContextSwitchTo(t->context);
+	if (t->context != NULL)
+		MemoryContextSwitchTo(t->context);
 	if (t->n == 1 && t->indexes == NULL)
 		heap_insert(t->rel, t->tuples[0], cid, 0, NULL);
 	else
@@ -467,7 +479,8 @@ target_flush(ChargeWriter *w, Target *t)
 	t->n = 0;
 	t->bytes = 0;
 	MemoryContextSwitchTo(old);
-	MemoryContextReset(t->context);
+	if (t->context != NULL)
+		MemoryContextReset(t->context);
 }
 
 /*
@@ -570,7 +583,7 @@ bj_charges_add(ChargeWriter *w, const Charge *c)
 	if (t == NULL)
 		return false;
 	target_make_room(w, t);
-	old = MemoryContextSwitchTo(t->context);
+	old = MemoryContextSwitchTo(target_context(w, t));
 	memset(t->isnull, true, t->desc->natts * sizeof(bool));
 	t->text_bytes = 0;
 	put_text(t, ACCOUNT, c->account.datum);
@@ -635,7 +648,7 @@ bj_charges_add_recurring(ChargeWriter *w, const RecurringCharge *c)
 		 bj_columns_find(t->rel, recurring_columns, NRECURRING, t->recurring) != NULL))
 		return false;
 	target_make_room(w, t);
-	old = MemoryContextSwitchTo(t->context);
+	old = MemoryContextSwitchTo(target_context(w, t));
 	memset(t->isnull, true, t->desc->natts * sizeof(bool));
 	t->text_bytes = 0;
 	put_text(t, ACCOUNT, c->account.datum);

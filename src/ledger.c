@@ -268,8 +268,8 @@ account_prefix(KeyText account)
 }
 
 static BjStatus
-account_new(TierTotals *totals, const TotalKey *key, const CatalogPrice *price,
-			Account **result)
+account_new(TierTotals *totals, const TotalKey *key, uint32 hash,
+			const CatalogPrice *price, Account **result)
 {
 	MemoryContext old = MemoryContextSwitchTo(ledger->context);
 	Account    *a = palloc0(sizeof(Account));
@@ -294,7 +294,7 @@ account_new(TierTotals *totals, const TotalKey *key, const CatalogPrice *price,
 		ledger->accounts = repalloc_huge(ledger->accounts, ledger->room * sizeof(Account *));
 	}
 	ledger->accounts[ledger->n++] = a;
-	entry = accounts_insert(ledger->hash, &a->key, &found);
+	entry = accounts_insert_hash(ledger->hash, &a->key, hash, &found);
 	entry->account = a;
 	*result = a;
 	return BJ_OK;
@@ -336,6 +336,7 @@ BjStatus
 bj_ledger_post(TierTotals *totals, const TotalKey *key, const CatalogPrice *price,
 			   Decimal quantity, int rows, Posting *posting)
 {
+	uint32		hash = total_key_hash(key);
 	AccountEntry *entry;
 	Account    *a;
 	After		after;
@@ -343,11 +344,11 @@ bj_ledger_post(TierTotals *totals, const TotalKey *key, const CatalogPrice *pric
 
 	if (ledger == NULL)
 		ledger_open();
-	entry = accounts_lookup(ledger->hash, key);
+	entry = accounts_lookup_hash(ledger->hash, key, hash);
 	if (entry != NULL)
 		a = entry->account;
 	else
-		status = account_new(totals, key, price, &a);
+		status = account_new(totals, key, hash, price, &a);
 	if (status == BJ_OK)
 		status = rate_posting(a, quantity, rows, &after, posting);
 	if (status != BJ_OK)

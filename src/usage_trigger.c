@@ -129,37 +129,40 @@ reader_close(RowReader *reader)
 static void
 rate_new_rows(TriggerData *trigdata, Rating *rating)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "billadj row",
-												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext statement = CurrentMemoryContext;
+	MemoryContext context = NULL;
 	RowReader	reader;
 	UsageRow	row;
 
 	/*
 	 * A row that comes from a file is allocated where we stand, and freed
 	 * when the next one is read: it must not be in what is reset meanwhile.
+	 * The first row, mostly the only one, is worked out in the statement's
+	 * memory.
 	 */
 	reader_open(&reader, trigdata, trigdata->tg_newtable);
-	while (reader_next(&reader))
+	for (int n = 0; reader_next(&reader); n++)
 	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-
+		if (n == 1)
+			context = AllocSetContextCreate(statement, "billadj row", ALLOCSET_DEFAULT_SIZES);
+		if (n > 0)
+			MemoryContextSwitchTo(context);
 		CHECK_FOR_INTERRUPTS();
 		bj_usagerow_read(rating->binding, reader.slot, &row);
 		bj_rating_add(rating, &row, "usage");
-		MemoryContextSwitchTo(old);
-		MemoryContextReset(context);
+		MemoryContextSwitchTo(statement);
+		if (n > 0)
+			MemoryContextReset(context);
 	}
 	reader_close(&reader);
-	MemoryContextDelete(context);
+	if (context != NULL)
+		MemoryContextDelete(context);
 }
 
-/* Work in a context of the statement's own, whose end is ours. */
+/* The executor calls a trigger in memory that it frees afterwards. */
 static void
-in_context(TriggerData *trigdata, void (*work) (TriggerData *, Rating *))
+rate_statement(TriggerData *trigdata, void (*work) (TriggerData *, Rating *))
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "billadj statement",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
 	Rating		rating;
 
 	if (begin(trigdata, &rating))
@@ -167,15 +170,13 @@ in_context(TriggerData *trigdata, void (*work) (TriggerData *, Rating *))
 		work(trigdata, &rating);
 		bj_rating_end(&rating);
 	}
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
 }
 
 PG_FUNCTION_INFO_V1(billadj_usage_insert_trigger);
 Datum
 billadj_usage_insert_trigger(PG_FUNCTION_ARGS)
 {
-	in_context(trigger_data(fcinfo, "usage_insert_trigger"), rate_new_rows);
+	rate_statement(trigger_data(fcinfo, "usage_insert_trigger"), rate_new_rows);
 	return PointerGetDatum(NULL);
 }
 
@@ -406,7 +407,7 @@ PG_FUNCTION_INFO_V1(billadj_usage_update_trigger);
 Datum
 billadj_usage_update_trigger(PG_FUNCTION_ARGS)
 {
-	in_context(trigger_data(fcinfo, "usage_update_trigger"), rate_changes);
+	rate_statement(trigger_data(fcinfo, "usage_update_trigger"), rate_changes);
 	return PointerGetDatum(NULL);
 }
 
@@ -414,7 +415,7 @@ PG_FUNCTION_INFO_V1(billadj_usage_delete_trigger);
 Datum
 billadj_usage_delete_trigger(PG_FUNCTION_ARGS)
 {
-	in_context(trigger_data(fcinfo, "usage_delete_trigger"), rate_changes);
+	rate_statement(trigger_data(fcinfo, "usage_delete_trigger"), rate_changes);
 	return PointerGetDatum(NULL);
 }
 
