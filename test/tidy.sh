@@ -83,6 +83,11 @@ version=$(sed -n "s/^default_version *= *'\(.*\)'/\1/p" billadj.control)
 perl test/meta.pl META.json "$version" >&2 || complain "META.json is wrong"
 grep -qF "## $version" CHANGELOG.md || complain "CHANGELOG.md does not mention version $version"
 grep -q "^billadj ($version) " debian/changelog || complain "debian/changelog does not have version $version"
+# One address of the maintainers everywhere.
+maintainer=$(sed -n 's/^Maintainer: //p' debian/control)
+for f in META.json debian/control.in debian/changelog; do
+	grep -qF "$maintainer" "$f" || complain "$f names other maintainers than debian/control"
+done
 if exists doc/errors.md; then
 	sed -n "s/.*MAKE_SQLSTATE('\(.\)','\(.\)','\(.\)','\(.\)','\(.\)').*/\1\2\3\4\5/p" src/errors.h |
 		while read -r code; do
