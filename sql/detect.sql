@@ -13,6 +13,10 @@ SELECT count(*) > 0 AS imported FROM billadj.import_rate_card('{"code": "detect"
     {"meter": "calls", "model": "per_unit", "unit_amount": "0.02"},
     {"meter": "gb", "model": "graduated", "tiers": [{"up_to": 50000, "unit_amount": "0.10"}, {"up_to": null, "unit_amount": "0.05"}]}]}', '[2020-01-01,)');
 
+-- the states of streams as of now
+CREATE VIEW baselines AS
+SELECT b.account, b.meter, b.problem, billadj.join_state(b.state, o.state) AS state, o.state IS NOT NULL AS by_bucket
+  FROM billadj.baseline b LEFT JOIN billadj.open_bucket o USING (account, meter);
 -- The same usage in a table for each way of loading: regular hours, a day with
 -- five rows an hour, a spike, a shift that stays, an outage, duplicates.
 CREATE TABLE source AS
@@ -27,6 +31,11 @@ INSERT INTO source
 SELECT format('4-calls-%s', lpad(g::text, 6, '0')), 'acct-4', 'calls', CASE WHEN g = 6001 THEN 40000 ELSE 10 + (hashtext(g::text) & 1023) % 7 + g / 6 % 24 END,
        timestamptz '2024-01-01 00:00+00' + g * interval '10 minutes'
   FROM generate_series(0, 6500) g;
+-- rows that come as they please, some an hour: judged by the hour
+INSERT INTO source
+SELECT format('5-calls-%s', lpad(g::text, 6, '0')), 'acct-5', 'calls', CASE WHEN g = 3500 THEN 40000 ELSE 1 + (hashtext('q' || g) & 1023) % 90 END,
+       timestamptz '2024-01-01 00:00+00' + g * interval '10 minutes' + (hashtext('t' || g) & 1023) % 29 * interval '1 minute' + g % 60 * interval '1 second'
+  FROM generate_series(0, 4000) g;
 -- late rows that repeat others, under keys of their own
 INSERT INTO source
 SELECT id || '-again', account, meter, quantity, at FROM source WHERE account = 'acct-1' AND meter = 'calls' AND at BETWEEN '2024-01-30' AND '2024-01-30 03:00';
@@ -59,10 +68,10 @@ $$;
 CALL load_in('by_hundred', 'h-', 100);
 CALL load_in('one_by_one', 'o-', 1);
 
-SELECT meter, right(account, 6) AS account, count(*) AS ways, count(DISTINCT state) AS states FROM billadj.baseline GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT meter, right(account, 6) AS account, count(*) AS ways, count(DISTINCT state) AS states, bool_and(by_bucket) AS by_bucket FROM baselines GROUP BY 1, 2 ORDER BY 1, 2;
 -- rows of one statement in any order, under keys that say nothing of their time
 INSERT INTO by_copy SELECT md5(id), 'm-' || account, meter, quantity, at FROM source WHERE meter = 'calls' AND account <> 'acct-1' ORDER BY md5(id);
-SELECT right(account, 6) AS account, count(*) AS ways, count(DISTINCT state) AS states FROM billadj.baseline
+SELECT right(account, 6) AS account, count(*) AS ways, count(DISTINCT state) AS states FROM baselines
  WHERE meter = 'calls' AND account !~ '1$' GROUP BY 1 ORDER BY 1;
 CREATE VIEW found AS
 SELECT left(account, 1) AS way, right(account, 6) AS account, meter, rule, family, occurred_at, score, expected, lower_bound, upper_bound, observed, ratio,
@@ -109,9 +118,9 @@ SELECT a.meter, count(*) AS looked_at, count(*) FILTER (WHERE a.excess <> billad
  GROUP BY 1 ORDER BY 1;
 
 -- ---- rollback leaves no trace ----
-CREATE TABLE kept AS SELECT account, meter, state FROM billadj.baseline;
+CREATE TABLE kept AS SELECT account, meter, state FROM baselines;
 CREATE FUNCTION changed() RETURNS bigint LANGUAGE sql AS $$
-    SELECT count(*) FROM (SELECT account, meter, state FROM billadj.baseline EXCEPT SELECT account, meter, state FROM detect.kept) x
+    SELECT count(*) FROM (SELECT account, meter, state FROM detect.baselines EXCEPT SELECT account, meter, state FROM detect.kept) x
 $$;
 SELECT count(*) AS n FROM billadj.anomaly \gset before_
 BEGIN;
@@ -146,7 +155,7 @@ INSERT INTO one_by_one VALUES ('s5', 'with', 'calls', 8, '2024-03-01 04:00+00');
 COMMIT;
 INSERT INTO one_by_one VALUES ('t1', 'plain', 'calls', 5, '2024-03-01'), ('t2', 'plain', 'calls', 6, '2024-03-01 01:00+00'),
     ('t3', 'plain', 'calls', 7, '2024-03-01 02:00+00'), ('t5', 'plain', 'calls', 8, '2024-03-01 04:00+00');
-SELECT count(DISTINCT state) AS states FROM billadj.baseline WHERE account IN ('with', 'plain');
+SELECT count(DISTINCT state) AS states FROM baselines WHERE account IN ('with', 'plain');
 -- an error in a block of its own, and rows that come after
 BEGIN;
 DO $$
@@ -276,6 +285,6 @@ SELECT rule, family, occurred_at, observed, expected, row_count, round(excess, 6
 
 -- updates of a baseline are heap-only, unless somebody's snapshot is in the way
 SELECT pg_stat_force_next_flush() IS NOT NULL AS flushed;
-SELECT n_tup_upd > 1000 AS updated, n_tup_hot_upd::numeric / n_tup_upd > 0.9 AS heap_only FROM pg_stat_user_tables WHERE relid = 'billadj.baseline'::regclass;
+SELECT n_tup_upd > 1000 AS updated, n_tup_hot_upd::numeric / n_tup_upd > 0.9 AS heap_only FROM pg_stat_user_tables WHERE relid IN ('billadj.baseline'::regclass, 'billadj.open_bucket'::regclass);
 SET client_min_messages = error;
 DROP SCHEMA detect CASCADE;

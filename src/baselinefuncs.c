@@ -53,3 +53,33 @@ billadj_read_baseline(PG_FUNCTION_ARGS)
 	values[3] = TimestampTzGetDatum(due_at - BJ_EPOCH_SHIFT);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
+
+/* billadj.join_state(state bytea, bucket bytea) → bytea */
+PG_FUNCTION_INFO_V1(billadj_join_state);
+Datum
+billadj_join_state(PG_FUNCTION_ARGS)
+{
+	bytea	   *state;
+	bytea	   *bucket;
+	bytea	   *joined;
+	BjBaseline	baseline;
+	BjBaseline	head;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	state = PG_GETARG_BYTEA_PP(0);
+	if (PG_ARGISNULL(1))
+		PG_RETURN_BYTEA_P(state);
+	bucket = PG_GETARG_BYTEA_PP(1);
+	if (bj_baseline_decode((const uint8_t *) VARDATA_ANY(state), VARSIZE_ANY_EXHDR(state),
+						   bj_baselines_crc, &baseline) != BJ_OK ||
+		bj_bucket_decode((const uint8_t *) VARDATA_ANY(bucket), VARSIZE_ANY_EXHDR(bucket),
+						 bj_baselines_crc, &head) != BJ_OK ||
+		!bj_baseline_has_bucket(&baseline) || !bj_baseline_has_bucket(&head))
+		PG_RETURN_BYTEA_P(state);
+	memcpy(&baseline, &head, BJ_HEAD_SIZE);
+	joined = palloc(VARHDRSZ + BJ_BASELINE_SIZE);
+	SET_VARSIZE(joined, VARHDRSZ + BJ_BASELINE_SIZE);
+	bj_baseline_encode(&baseline, bj_baselines_crc, (uint8_t *) VARDATA(joined));
+	PG_RETURN_BYTEA_P(joined);
+}

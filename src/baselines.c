@@ -2,54 +2,31 @@
  * baselines.c
  *	  Store: what is usual for each stream.
  *
- * Direct table access, for the reasons that tiertotals.c gives: SPI would run
- * under the role, the snapshot and the read-only flag of whoever commits.
+ * Who has locked a stream has its row in billadj.open_bucket where the baseline
+ * there says that it has a bucket, and its row in billadj.baseline elsewhere.  A
+ * baseline that changes from one kind to the other is written to both, the
+ * lock it had first: whoever looked before that meets a row that was updated,
+ * and looks again.
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/heapam.h"
-#include "access/htup_details.h"
-#include "access/relscan.h"
-#include "access/tableam.h"
-#include "access/xact.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_collation.h"
-#include "catalog/pg_type.h"
-#include "executor/tuptable.h"
 #include "port/pg_crc32c.h"
-#include "storage/bufmgr.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "baselines.h"
-#include "btreepeek.h"
-#include "compat.h"
-#include "tables.h"
-
-enum
-{
-	ACCOUNT, METER, PROBLEM, STATE, NCOLUMNS
-};
-
-static const Column columns[NCOLUMNS] = {
-	{"account", TEXTOID, true}, {"meter", TEXTOID, true}, {"problem", TEXTOID},
-	{"state", BYTEAOID, true}
-};
+#include "staterow.h"
 
 struct Baselines
 {
-	Relation	rel;
-	Relation	index;
-	HeapTupleData tuple;		/* of the slot */
-	TupleTableSlot *slot;		/* of what was found last; it holds the pin */
-	bool		found;
-	Datum	   *values;			/* of a row, by attribute */
-	bool	   *isnull;
-	AttrNumber	att[NCOLUMNS];
+	StateTable	stream;
+	StateTable	bucket;
+	bool		looked;			/* for the bucket of the stream in question */
+	bool		divided;		/* its lock is the bucket's row */
+	bool		mend;			/* a row of its bucket says what is not so */
 };
+
+/* Of the tables, as this session knows them. */
+static StateMemory stream_memory;
+static StateMemory bucket_memory;
 
 uint32
 bj_baselines_crc(const void *data, size_t size)
@@ -62,216 +39,158 @@ bj_baselines_crc(const void *data, size_t size)
 	return crc;
 }
 
-static bool
-key_is_ours(Relation index, const AttrNumber *att)
+Baselines *
+bj_baselines_open_buckets(const char **problem)
 {
-	return index->rd_index->indisunique && bj_btreepeek_usable(index, 0) &&
-		index->rd_index->indkey.values[0] == att[ACCOUNT] &&
-		index->rd_index->indkey.values[1] == att[METER];
+	Baselines  *s = palloc0(sizeof(Baselines));
+
+	return bj_staterow_open(&s->bucket, BJ_TABLE_OPEN_BUCKET, &bucket_memory, problem) ? s : NULL;
 }
 
-static Relation
-open_key(Relation rel, const AttrNumber *att)
+bool
+bj_baselines_can_find(Baselines *s, const char **problem)
 {
-	Oid			pkey = bj_compat_primary_key(rel);
-	Relation	index = OidIsValid(pkey) ? bj_relation_open_kept(pkey, RowExclusiveLock) : NULL;
-
-	if (index == NULL || key_is_ours(index, att))
-		return index;
-	relation_close(index, NoLock);
-	return NULL;
+	return s->stream.rel != NULL ||
+		bj_staterow_open(&s->stream, BJ_TABLE_BASELINE, &stream_memory, problem);
 }
 
 Baselines *
 bj_baselines_open(const char **problem)
 {
-	Baselines  *s = palloc0(sizeof(Baselines));
-	int			natts;
+	Baselines  *s = bj_baselines_open_buckets(problem);
 
-	s->rel = bj_table_open_columns(BJ_TABLE_BASELINE, RowExclusiveLock, columns,
-								   NCOLUMNS, s->att, problem);
-	if (s->rel == NULL)
-		return NULL;
-	s->index = s->rel->rd_rel->relam == HEAP_TABLE_AM_OID ? open_key(s->rel, s->att) : NULL;
-	if (s->index == NULL)
-	{
-		*problem = "table billadj.baseline does not have the primary key that this library knows";
-		table_close(s->rel, NoLock);
-		return NULL;
-	}
-	natts = RelationGetNumberOfAttributes(s->rel);
-	s->values = palloc(natts * sizeof(Datum));
-	s->isnull = palloc(natts * sizeof(bool));
-	s->slot = table_slot_create(s->rel, NULL);
-	return s;
+	if (s == NULL || bj_baselines_can_find(s, problem))
+		return s;
+	bj_baselines_close(s);
+	return NULL;
 }
 
 void
 bj_baselines_close(Baselines *s)
 {
-	ExecDropSingleTupleTableSlot(s->slot);
-	index_close(s->index, NoLock);
-	table_close(s->rel, NoLock);
+	bj_staterow_close(&s->stream);
+	bj_staterow_close(&s->bucket);
 }
 
 /* ---- finding ---- */
 
 static bool
-slot_key_is(Baselines *s, int column, KeyText key)
+decode_bucket(Baselines *s, BjBaseline *head)
 {
-	bool		isnull;
-	KeyText		text;
-
-	bj_key_text(TEXTOID, slot_getattr(s->slot, s->att[column], &isnull), &text);
-	return bj_key_equal(text, key);
+	return bj_bucket_decode((const uint8_t *) s->bucket.bytes, s->bucket.size,
+							bj_baselines_crc, head) == BJ_OK;
 }
 
-/* The version now valid of the row whose chain begins at root, into the slot. */
-static bool
-fetch_at(Baselines *s, ItemPointerData root)
+bool
+bj_baselines_find_bucket(Baselines *s, KeyText account, KeyText meter, bool thorough,
+						 BjBaseline *head)
 {
-	Buffer		buffer = ReadBuffer(s->rel, ItemPointerGetBlockNumber(&root));
-	bool		found;
-
-	/* as an index scan would */
-	heap_page_prune_opt(s->rel, buffer);
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	s->tuple.t_self = root;
-	found = heap_hot_search_buffer(&s->tuple.t_self, s->rel, buffer, SnapshotSelf,
-								   &s->tuple, NULL, true);
-	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
-	if (found)
-	{
-		s->tuple.t_tableOid = RelationGetRelid(s->rel);
-		ExecStoreBufferHeapTuple(&s->tuple, s->slot, buffer);
-	}
-	ReleaseBuffer(buffer);
-	return found;
+	bj_staterow_forget(&s->stream);
+	s->looked = true;
+	s->divided = bj_staterow_find(&s->bucket, account, meter, thorough) &&
+		decode_bucket(s, head) && bj_baseline_has_bucket(head);
+	return s->divided;
 }
 
-/* *entry: the index has one of the key, though its row may be dead. */
-static bool
-find_by_peek(Baselines *s, KeyText account, KeyText meter, bool *entry)
+static BaselineFound
+read_stream(Baselines *s, KeyText account, KeyText meter, bool thorough, BjBaseline *baseline)
 {
-	static PeekRoot root;		/* of the index, as this session knows it */
-	PeekKey		key = {{account, meter}};
-	ItemPointerData tid;
-
-	*entry = bj_btreepeek_find(s->index, &root, &key, &tid);
-	return *entry && fetch_at(s, tid) &&
-		slot_key_is(s, ACCOUNT, account) && slot_key_is(s, METER, meter);
+	if (!bj_staterow_find(&s->stream, account, meter, thorough))
+		return BJ_BASELINE_NONE;
+	return bj_baseline_decode((const uint8_t *) s->stream.bytes, s->stream.size,
+							  bj_baselines_crc, baseline) == BJ_OK ? BJ_BASELINE_READ : BJ_BASELINE_BAD;
 }
 
-/* By an index scan: sees whatever is there. */
+/* Does billadj.baseline say the same of the bucket as billadj.open_bucket? */
 static bool
-find_by_scan(Baselines *s, KeyText account, KeyText meter)
+agree(const Baselines *s, BaselineFound found, const BjBaseline *baseline)
 {
-	ScanKeyData keys[2];
-	IndexScanDesc scan = bj_compat_index_beginscan(s->rel, s->index, SnapshotSelf, 2);
-	bool		found;
-
-	ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid,
-						   C_COLLATION_OID, F_TEXTEQ, account.datum);
-	ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid,
-						   C_COLLATION_OID, F_TEXTEQ, meter.datum);
-	index_rescan(scan, keys, 2, NULL, 0);
-	found = index_getnext_slot(scan, ForwardScanDirection, s->slot);
-	index_endscan(scan);
-	return found;
+	if (found == BJ_BASELINE_READ)
+		return bj_baseline_has_bucket(baseline) == s->divided;
+	return found == BJ_BASELINE_BAD || !s->divided;
 }
 
 BaselineFound
 bj_baselines_find(Baselines *s, KeyText account, KeyText meter, bool thorough,
 				  BjBaseline *baseline)
 {
-	bool		isnull;
-	bool		entry;
-	bytea	   *state;
+	BjBaseline	head;
+	BaselineFound found;
 
-	ExecClearTuple(s->slot);
-	memset(baseline, 0, sizeof(*baseline));
-	s->found = find_by_peek(s, account, meter, &entry) ||
-		((thorough || entry) && find_by_scan(s, account, meter));
-	if (!s->found)
-		return BJ_BASELINE_NONE;
-	state = DatumGetByteaPP(slot_getattr(s->slot, s->att[STATE], &isnull));
-	if (bj_baseline_decode((const uint8_t *) VARDATA_ANY(state), VARSIZE_ANY_EXHDR(state),
-						   bj_baselines_crc, baseline) == BJ_OK)
-		return BJ_BASELINE_READ;
-	memset(baseline, 0, sizeof(*baseline));
-	return BJ_BASELINE_BAD;
+	if (!s->looked)
+		bj_baselines_find_bucket(s, account, meter, thorough, &head);
+	found = read_stream(s, account, meter, thorough, baseline);
+	if (!agree(s, found, baseline))
+	{
+		/* something was missed, or somebody wrote both in between */
+		bj_baselines_find_bucket(s, account, meter, true, &head);
+		found = read_stream(s, account, meter, true, baseline);
+	}
+	s->looked = s->mend = false;
+	if (found == BJ_BASELINE_READ && !agree(s, found, baseline))
+	{
+		/* made by hand, or damaged: billadj.baseline has a head, if an old one */
+		if (!s->divided && s->bucket.found && !decode_bucket(s, &head))
+			found = BJ_BASELINE_BAD;
+		s->divided = false;
+		s->mend = true;
+	}
+	if (found != BJ_BASELINE_READ)
+		memset(baseline, 0, sizeof(*baseline));
+	else if (s->divided && !decode_bucket(s, baseline))
+		elog(ERROR, "a bucket was read once and not again");
+	return found;
 }
 
 /* ---- writing ---- */
 
-static bytea *
-encode(const BjBaseline *baseline)
+bool
+bj_baselines_write_bucket(Baselines *s, const BjBaseline *head)
 {
-	bytea	   *state = palloc(VARHDRSZ + BJ_BASELINE_SIZE);
+	uint8		bytes[BJ_BUCKET_SIZE];
 
-	SET_VARSIZE(state, VARHDRSZ + BJ_BASELINE_SIZE);
-	bj_baseline_encode(baseline, bj_baselines_crc, (uint8_t *) VARDATA(state));
-	return state;
+	s->looked = false;
+	bj_bucket_encode(head, bj_baselines_crc, bytes);
+	return bj_staterow_update(&s->bucket, bytes, sizeof(bytes), NULL);
 }
 
+static bool
+put(StateTable *t, KeyText account, KeyText meter, const uint8 *bytes, int size,
+	const char *problem)
+{
+	return t->found ? bj_staterow_update(t, bytes, size, problem) :
+		bj_staterow_create(t, account, meter, bytes, size);
+}
+
+/* Of a stream that is locked: only those who know no lock can be in the way. */
 static void
-put(Baselines *s, int column, Datum value)
+must_put(StateTable *t, KeyText account, KeyText meter, const uint8 *bytes, int size,
+		 const char *problem)
 {
-	s->values[s->att[column] - 1] = value;
-	s->isnull[s->att[column] - 1] = false;
-}
-
-static bool
-create(Baselines *s, KeyText account, KeyText meter, bytea *state)
-{
-	TupleTableSlot *slot = table_slot_create(s->rel, NULL);
-	bool		done;
-
-	memset(s->isnull, true, RelationGetNumberOfAttributes(s->rel));
-	put(s, ACCOUNT, account.datum);
-	put(s, METER, meter.datum);
-	put(s, STATE, PointerGetDatum(state));
-	ExecClearTuple(slot);
-	memcpy(slot->tts_values, s->values, slot->tts_tupleDescriptor->natts * sizeof(Datum));
-	memcpy(slot->tts_isnull, s->isnull, slot->tts_tupleDescriptor->natts * sizeof(bool));
-	ExecStoreVirtualTuple(slot);
-	done = bj_table_create(s->rel, slot);
-	ExecDropSingleTupleTableSlot(slot);
-	return done;
-}
-
-static bool
-update(Baselines *s, bytea *state, const char *problem)
-{
-	HeapTuple	tuple;
-	BjIndexing	indexing;
-	TM_Result	result;
-
-	slot_getallattrs(s->slot);
-	memcpy(s->values, s->slot->tts_values, RelationGetNumberOfAttributes(s->rel) * sizeof(Datum));
-	memcpy(s->isnull, s->slot->tts_isnull, RelationGetNumberOfAttributes(s->rel) * sizeof(bool));
-	put(s, STATE, PointerGetDatum(state));
-	if (problem != NULL)
-		put(s, PROBLEM, CStringGetTextDatum(problem));
-	tuple = heap_form_tuple(RelationGetDescr(s->rel), s->values, s->isnull);
-	tuple->t_tableOid = RelationGetRelid(s->rel);
-	result = bj_compat_update(s->rel, &s->slot->tts_tid, tuple, GetCurrentCommandId(true), &indexing);
-	if (result != TM_Ok && result != TM_Updated && result != TM_Deleted)
-		elog(ERROR, "a baseline was written twice in one command");
-	if (result == TM_Ok)
-		bj_table_index(s->rel, tuple, indexing);
-	heap_freetuple(tuple);
-	return result == TM_Ok;
+	while (!put(t, account, meter, bytes, size, problem))
+		bj_staterow_find(t, account, meter, true);
 }
 
 bool
 bj_baselines_write(Baselines *s, KeyText account, KeyText meter,
 				   const BjBaseline *baseline, const char *problem)
 {
-	bytea	   *state = encode(baseline);
-	bool		done = s->found ? update(s, state, problem) : create(s, account, meter, state);
+	uint8		bytes[BJ_BASELINE_SIZE];
+	uint8		bucket[BJ_BUCKET_SIZE];
 
-	pfree(state);
-	ExecClearTuple(s->slot);
-	return done;
+	s->looked = false;
+	bj_baseline_encode(baseline, bj_baselines_crc, bytes);
+	bj_bucket_encode(baseline, bj_baselines_crc, bucket);
+	if (s->divided)
+	{
+		if (!bj_staterow_update(&s->bucket, bucket, sizeof(bucket), NULL))
+			return false;
+		must_put(&s->stream, account, meter, bytes, sizeof(bytes), problem);
+		return true;
+	}
+	if (!put(&s->stream, account, meter, bytes, sizeof(bytes), problem))
+		return false;
+	if (s->mend || bj_baseline_has_bucket(baseline))
+		must_put(&s->bucket, account, meter, bucket, sizeof(bucket), NULL);
+	return true;
 }

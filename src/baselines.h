@@ -4,6 +4,11 @@
  *
  * Rows are read as of now (SnapshotSelf) and written at commit only, so that
  * no isolation level makes a serialization failure of it.
+ *
+ * A stream that is judged by buckets has two rows.  billadj.open_bucket has the
+ * head of its baseline and is rewritten with each usage row; billadj.baseline has
+ * all of it, as it was when the bucket began.  The row of open_bucket is then
+ * the lock of the stream, that of billadj.baseline for any other.
  */
 #ifndef BILLADJ_BASELINES_H
 #define BILLADJ_BASELINES_H
@@ -16,11 +21,34 @@
 typedef struct Baselines Baselines;
 
 /*
- * Opens the table with RowExclusiveLock, kept until the end of the transaction.
- * NULL with *problem set if it is missing or of another shape.
+ * Opens the tables with RowExclusiveLock, kept until the end of the
+ * transaction.  NULL with *problem set if one is missing or of another shape.
  */
 extern Baselines *bj_baselines_open(const char **problem);
 extern void bj_baselines_close(Baselines *store);
+
+/*
+ * For who mostly needs no more than the buckets: the same without
+ * billadj.baseline, which bj_baselines_can_find() opens when it is needed; false
+ * with *problem set if it cannot.
+ */
+extern Baselines *bj_baselines_open_buckets(const char **problem);
+extern bool bj_baselines_can_find(Baselines *store, const char **problem);
+
+/*
+ * Reads the head of a stream that is judged by buckets; nothing else of
+ * *head is written.  False if it is not one, or if that cannot be told from
+ * the head alone: then ask bj_baselines_find().  Unless it is thorough, it may
+ * miss a row that is there, which is rare; writing then says false.
+ */
+extern bool bj_baselines_find_bucket(Baselines *store, KeyText account, KeyText meter,
+									 bool thorough, BjBaseline *head);
+
+/*
+ * Writes the head that bj_baselines_find_bucket() gave, changed by
+ * bj_stream_absorb() only.  False if it changed meanwhile: find it again.
+ */
+extern bool bj_baselines_write_bucket(Baselines *store, const BjBaseline *head);
 
 typedef enum BaselineFound
 {
@@ -30,19 +58,18 @@ typedef enum BaselineFound
 } BaselineFound;
 
 /*
- * Reads the row of a stream.  Unless it is thorough, and so three times as dear,
- * it may miss one that is there, which is rare; bj_baselines_write() then says
- * false.  Until the next find or the close its page stays
- * pinned, so that bj_baselines_write() finds the version it is about.
+ * Reads all of a stream, thoroughly or not as above.  Until the next find or
+ * the close its pages stay pinned, so that bj_baselines_write() finds the
+ * versions it is about.
  */
 extern BaselineFound bj_baselines_find(Baselines *store, KeyText account,
 									   KeyText meter, bool thorough,
 									   BjBaseline *baseline);
 
 /*
- * Writes a new version of the row that was found last, or makes it; waits for
- * whoever is writing it.  problem: why it was begun anew; NULL: as it was.
- * False if it changed meanwhile: find it again.
+ * Writes new versions of the rows of the stream that was found last, or makes
+ * them; waits for whoever is writing it.  problem: why it was begun anew;
+ * NULL: as it was.  False if it changed meanwhile: find it again.
  */
 extern bool bj_baselines_write(Baselines *store, KeyText account, KeyText meter,
 							   const BjBaseline *baseline, const char *problem);

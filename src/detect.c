@@ -328,9 +328,9 @@ put_in_order(uint32 from)
 	return o;
 }
 
-/* How the stream's rows are judged; false: not at all. */
+/* How the stream's rows are judged, but for its peers; false: not at all. */
 static bool
-detect_for(const DetectStream *s, const BjBaseline *baseline, BjDetect *detect)
+detect_for(const DetectStream *s, BjDetect *detect)
 {
 	DetectSettings settings;
 	TimestampTz now = GetCurrentStatementStartTimestamp();
@@ -342,9 +342,14 @@ detect_for(const DetectStream *s, const BjBaseline *baseline, BjDetect *detect)
 		now + BJ_EPOCH_SHIFT + (int64) (settings.future_hours * USECS_PER_HOUR);
 	detect->earliest = settings.past_days < 0 ? PG_INT64_MIN :
 		now + BJ_EPOCH_SHIFT - (int64) (settings.past_days * USECS_PER_DAY);
-	if (!bj_baseline_is_mature(baseline))
-		detect->peer = bj_detectors_peer(s->account, s->meter);
 	return !settings.off;
+}
+
+/* Who it is compared with while it is young; NULL: nobody. */
+static const BjPeer *
+peer_for(const DetectStream *s, const BjBaseline *baseline)
+{
+	return bj_baseline_is_mature(baseline) ? NULL : bj_detectors_peer(s->account, s->meter);
 }
 
 /* ---- rejecting ---- */
@@ -400,8 +405,9 @@ look_ahead(Baselines *store, DetectStream *s, DetectRow **rows)
 		stream = s->ahead = MemoryContextAllocZero(notes->context, sizeof(BjStream));
 		bj_baselines_find(store, s->account, s->meter, true, &stream->baseline);
 	}
-	if (!detect_for(s, &stream->baseline, &detect))
+	if (!detect_for(s, &detect))
 		return;
+	detect.peer = peer_for(s, &stream->baseline);
 	for (uint32 i = 0; i < s->n; i++)
 	{
 		BjRow		r = bj_incidents_core_row(rows[i]);
@@ -457,10 +463,98 @@ bj_detect_end_statement(void)
 typedef struct Settling
 {
 	Baselines  *baselines;
-	Anomalies  *anomalies;
+	Anomalies  *anomalies;		/* NULL until a stream needs more than a bucket */
 	Duplicates *duplicates;
-	MemoryContext context;		/* of one stream */
+	MemoryContext context;		/* of one stream; likewise */
+	bool		warned;
 } Settling;
+
+/* No reason to lose the usage. */
+static void
+warn_not_looked_at(Settling *settling, const char *problem)
+{
+	if (!settling->warned)
+		ereport(WARNING,
+				(errcode(ERRCODE_BJ_NOT_INSTALLED),
+				 errmsg("usage is not looked at for anomalies: %s", problem),
+				 errhint("Run SELECT * FROM billadj.self_check().")));
+	settling->warned = true;
+}
+
+/* What rows need of which more is to be said or learned than the bucket has. */
+static bool
+open_whole(Settling *settling)
+{
+	const char *problem = NULL;
+
+	if (settling->anomalies != NULL)
+		return true;
+	if (settling->warned)
+		return false;
+	if (bj_baselines_can_find(settling->baselines, &problem))
+		settling->anomalies = bj_anomalies_open(&problem);
+	if (settling->anomalies == NULL)
+	{
+		warn_not_looked_at(settling, problem);
+		return false;
+	}
+	settling->duplicates = bj_duplicates_begin(CurrentMemoryContext);
+	settling->context = AllocSetContextCreate(CurrentMemoryContext, "billadj stream",
+											  ALLOCSET_DEFAULT_SIZES);
+	/* for the index predicates of what is written; decides nothing */
+	PushActiveSnapshot(GetLatestSnapshot());
+	return true;
+}
+
+/*
+ * With all of the baseline.  The first rows are in the head already, if what
+ * was found has one.  False if somebody else wrote the stream.
+ */
+static bool
+settle_whole(Settling *settling, const DetectStream *s, DetectRow **rows, bool thorough,
+			 const BjDetect *detect, const BjBaseline *head, uint32 absorbed)
+{
+	Incidents  *in = palloc0(sizeof(Incidents));
+	BjBaseline *baseline = &in->stream.baseline;
+	BaselineFound found = bj_baselines_find(settling->baselines, s->account, s->meter, thorough,
+											baseline);
+
+	in->account = s->account;
+	in->meter = s->meter;
+	in->store = settling->anomalies;
+	in->duplicates = settling->duplicates;
+	in->detect = *detect;
+	in->detect.peer = peer_for(s, baseline);
+	if (absorbed > 0 && found == BJ_BASELINE_READ)
+		memcpy(baseline, head, BJ_HEAD_SIZE);
+	else
+		absorbed = 0;
+	bj_incidents_begin(in);
+	for (uint32 i = absorbed; i < s->n; i++)
+		bj_incidents_row(in, rows[i]);
+	if (!bj_baselines_write(settling->baselines, s->account, s->meter, baseline,
+							found != BJ_BASELINE_BAD ? NULL :
+							"its bytes could not be read; begun anew by the next usage"))
+		return false;
+	bj_incidents_end(in);
+	return true;
+}
+
+/* As many rows as only add to the open bucket; *head is theirs. */
+static uint32
+absorb(const DetectStream *s, DetectRow **rows, const BjDetect *detect, BjBaseline *head)
+{
+	uint32		n = 0;
+
+	for (; n < s->n; n++)
+	{
+		BjRow		r = bj_incidents_core_row(rows[n]);
+
+		if (!bj_stream_absorb(head, detect, &r))
+			break;
+	}
+	return n;
+}
 
 /*
  * One stream.  Repeats when somebody else wrote it between our look and our
@@ -469,35 +563,31 @@ typedef struct Settling
 static void
 settle_stream(Settling *settling, const DetectStream *s, DetectRow **rows)
 {
-	for (int look = 0;; look++)
+	BjDetect	detect;
+	bool		done = false;
+
+	if (!detect_for(s, &detect))
+		return;
+	for (int look = 0; !done; look++)
 	{
-		MemoryContext old = MemoryContextSwitchTo(settling->context);
-		Incidents  *in = palloc0(sizeof(Incidents));
-		BaselineFound found;
-		bool		done = true;
+		BjBaseline	head;
+		uint32		absorbed = 0;
+		MemoryContext old;
 
 		CHECK_FOR_INTERRUPTS();
-		in->account = s->account;
-		in->meter = s->meter;
-		in->store = settling->anomalies;
-		in->duplicates = settling->duplicates;
-		found = bj_baselines_find(settling->baselines, s->account, s->meter, look > 0,
-								  &in->stream.baseline);
-		if (detect_for(s, &in->stream.baseline, &in->detect))
+		if (bj_baselines_find_bucket(settling->baselines, s->account, s->meter, look > 0, &head))
+			absorbed = absorb(s, rows, &detect, &head);
+		if (absorbed == s->n)
 		{
-			bj_incidents_begin(in);
-			for (uint32 i = 0; i < s->n; i++)
-				bj_incidents_row(in, rows[i]);
-			done = bj_baselines_write(settling->baselines, s->account, s->meter, &in->stream.baseline,
-									  found != BJ_BASELINE_BAD ? NULL :
-									  "its bytes could not be read; begun anew by the next usage");
-			if (done)
-				bj_incidents_end(in);
+			done = bj_baselines_write_bucket(settling->baselines, &head);
+			continue;
 		}
+		if (!open_whole(settling))
+			return;
+		old = MemoryContextSwitchTo(settling->context);
+		done = settle_whole(settling, s, rows, look > 0, &detect, &head, absorbed);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(settling->context);
-		if (done)
-			return;
 	}
 }
 
@@ -511,31 +601,22 @@ static void
 settle_streams(Ordered o)
 {
 	const char *problem;
-	Settling	settling;
+	Settling	settling = {0};
 
-	settling.baselines = bj_baselines_open(&problem);
-	settling.anomalies = settling.baselines ? bj_anomalies_open(&problem) : NULL;
-	if (settling.anomalies == NULL)
+	settling.baselines = bj_baselines_open_buckets(&problem);
+	if (settling.baselines == NULL)
 	{
-		/* no reason to lose the usage */
-		ereport(WARNING,
-				(errcode(ERRCODE_BJ_NOT_INSTALLED),
-				 errmsg("usage is not looked at for anomalies: %s", problem),
-				 errhint("Run SELECT * FROM billadj.self_check().")));
-		if (settling.baselines != NULL)
-			bj_baselines_close(settling.baselines);
+		warn_not_looked_at(&settling, problem);
 		return;
 	}
-	settling.duplicates = bj_duplicates_begin(CurrentMemoryContext);
-	settling.context = AllocSetContextCreate(CurrentMemoryContext, "billadj stream",
-											 ALLOCSET_DEFAULT_SIZES);
-	/* for the index predicates of what is written; decides nothing */
-	PushActiveSnapshot(GetLatestSnapshot());
 	for (uint32 i = 0; i < o.nstreams; i++)
 		settle_stream(&settling, o.streams[i], o.rows + o.streams[i]->first);
-	bj_duplicates_settle(settling.duplicates, settling.anomalies);
-	PopActiveSnapshot();
-	bj_anomalies_close(settling.anomalies);
+	if (settling.anomalies != NULL)
+	{
+		bj_duplicates_settle(settling.duplicates, settling.anomalies);
+		PopActiveSnapshot();
+		bj_anomalies_close(settling.anomalies);
+	}
 	bj_baselines_close(settling.baselines);
 	CommandCounterIncrement();
 }

@@ -56,6 +56,7 @@ static const char *const table_names[BJ_NTABLES] = {
 	[BJ_TABLE_PEER_GROUP] = "peer_group",
 	[BJ_TABLE_THRESHOLD_STEP] = "threshold_step",
 	[BJ_TABLE_BASELINE] = "baseline",
+	[BJ_TABLE_OPEN_BUCKET] = "open_bucket",
 	[BJ_TABLE_ANOMALY] = "anomaly",
 	[BJ_TABLE_ANOMALY_ID_SEQ] = "anomaly_id_seq",
 	[BJ_TABLE_HOLD] = "hold",
@@ -109,7 +110,7 @@ relation_changed(Datum arg, Oid relid)
  * Relations that this transaction has locked through bj_relation_open_kept(): to
  * ask for a lock that one has costs as much again as to open the relation.
  */
-#define HELD_KEPT 8
+#define HELD_KEPT 12
 
 static struct
 {

@@ -7,6 +7,12 @@ AS 'MODULE_PATHNAME', 'billadj_detector_trigger';
 COMMENT ON FUNCTION billadj.detector_trigger() IS 'trigger: error UB202 for parameters of a detector that are unknown or out of range';
 REVOKE ALL ON FUNCTION billadj.detector_trigger() FROM PUBLIC;
 
+CREATE FUNCTION billadj.join_state(state bytea, bucket bytea) RETURNS bytea
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'billadj_join_state';
+COMMENT ON FUNCTION billadj.join_state(bytea, bytea) IS
+    'the whole state of a stream as of now, from its rows in billadj.baseline and billadj.open_bucket (NULL: it has none); the first, if one of them cannot be read';
+
 CREATE FUNCTION billadj.read_baseline(account text, meter text, state bytea,
     OUT rows bigint, OUT mature boolean, OUT incident boolean, OUT due_at timestamptz)
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

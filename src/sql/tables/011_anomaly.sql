@@ -61,7 +61,22 @@ COMMENT ON TABLE billadj.baseline IS 'what is usual for each account and meter; 
 COMMENT ON COLUMN billadj.baseline.account IS 'who is billed';
 COMMENT ON COLUMN billadj.baseline.meter IS 'what was counted';
 COMMENT ON COLUMN billadj.baseline.problem IS 'why it was begun anew at some time; NULL: it never was';
-COMMENT ON COLUMN billadj.baseline.state IS 'the state of the stream, as the library writes it: versioned and checksummed, the same bytes for the same rows';
+COMMENT ON COLUMN billadj.baseline.state IS 'the state of the stream, as the library writes it: versioned and checksummed, the same bytes for the same rows; of a stream that is judged by the hour or by the day, when that began';
+
+-- The part of such a stream's state that changes with each row of usage, so that
+-- the wide row changes once an hour.  fillfactor 25: room for a dozen versions of
+-- each row on its page.
+CREATE TABLE billadj.open_bucket (
+    account text  COLLATE "C" NOT NULL,
+    meter   text  COLLATE "C" NOT NULL,
+    state   bytea NOT NULL,
+    CONSTRAINT open_bucket_pkey PRIMARY KEY (account, meter)
+) WITH (fillfactor = 25);
+ALTER TABLE billadj.open_bucket ALTER account SET STORAGE PLAIN, ALTER meter SET STORAGE PLAIN, ALTER state SET STORAGE PLAIN;
+COMMENT ON TABLE billadj.open_bucket IS 'the hour or the day that is open, of each account and meter judged by them; written at commit by the library only';
+COMMENT ON COLUMN billadj.open_bucket.account IS 'who is billed';
+COMMENT ON COLUMN billadj.open_bucket.meter IS 'what was counted';
+COMMENT ON COLUMN billadj.open_bucket.state IS 'the part of the stream''s state that changes with each row: billadj.join_state() puts it into the state in billadj.baseline';
 
 CREATE SEQUENCE billadj.anomaly_id_seq AS bigint;
 COMMENT ON SEQUENCE billadj.anomaly_id_seq IS 'numbers of anomalies';
@@ -279,7 +294,7 @@ COMMENT ON COLUMN billadj.open_anomaly.charge_id IS 'charge of the row that open
 COMMENT ON COLUMN billadj.open_anomaly.notified_at IS 'when it was last notified; NULL: it was not';
 COMMENT ON COLUMN billadj.open_anomaly.held IS 'whether a charge is held because of it';
 
-GRANT SELECT ON billadj.detector, billadj.baseline, billadj.anomaly, billadj.verdict, billadj.peer_group, billadj.open_anomaly, billadj.threshold_step,
+GRANT SELECT ON billadj.detector, billadj.baseline, billadj.open_bucket, billadj.anomaly, billadj.verdict, billadj.peer_group, billadj.open_anomaly, billadj.threshold_step,
       billadj.detector_precision
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
 GRANT INSERT (rule, meter, account, parameters, action, threshold, min_money, budget, active, note),
