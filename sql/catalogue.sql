@@ -181,7 +181,7 @@ SELECT * FROM billadj.validate_rate_card('empty');
 INSERT INTO billadj.price (rate_card_id, meter, valid, terms, linear)
 SELECT rate_card_id, 'w', '[2021-01-01,2021-02-01)', '{"model": "flat"}', false FROM billadj.rate_card WHERE code = 'doubt';
 INSERT INTO billadj.price (rate_card_id, meter, valid, terms, linear)
-SELECT rate_card_id, 'w', 'empty', '{"model": "flat"}', false FROM billadj.rate_card WHERE code = 'doubt';
+SELECT rate_card_id, 'w', '(2026-01-01,2026-02-01]', '{"model": "flat"}', false FROM billadj.rate_card WHERE code = 'doubt';
 \set VERBOSITY default
 
 -- who is not billadj_admin
