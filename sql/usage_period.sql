@@ -116,6 +116,13 @@ INSERT INTO calls VALUES (52, 'split', '2026-05-24', 'gb', 3), (53, 'split', '20
 SELECT event_key, period_start, quantity_before, amount FROM billadj.charge WHERE account = 'split' AND meter IS NOT NULL ORDER BY event_key;
 SELECT kind, meter, component, period_start, quantity, amount FROM billadj.bill_preview('split', '[2026-05-15,2026-06-15)') WHERE kind <> 'total';
 
+-- what is one figure of the whole period is owed for each part's share of that period
+SELECT g.part, g.quantity, g.numerator, g.denominator
+  FROM billadj.usage_period('split', 'gb', '2026-05-20') u
+ CROSS JOIN LATERAL billadj.segment_usage('max', u.period, ARRAY[tstzrange(lower(u.period), '2026-05-25'), tstzrange('2026-05-25', upper(u.period))],
+    (SELECT jsonb_agg(jsonb_build_object('at', r.at, 'quantity', r.n, 'key', r.id)) FROM calls r WHERE r.who = 'split')) g
+ ORDER BY g.part;
+
 -- ---- backfill, parked usage, shadow: the same periods ----
 SELECT count(*) FROM billadj.pause('calls');
 INSERT INTO calls VALUES (61, 'ann', '2026-05-30', 'gb', 8), (62, 'ann', '2026-05-31', 'gb', 8), (63, 'ann', '2026-05-31', 'strange', 8);
@@ -125,6 +132,17 @@ CALL billadj.backfill('calls');
 SELECT count(*) FROM billadj.import_rate_card('{"code": "more", "currency": "USD", "prices": [{"meter": "strange", "model": "per_unit", "unit_amount": 1}]}', '[2015-01-01,)');
 SELECT tried, charged, still_parked FROM billadj.retry_parked('calls');
 SELECT event_key, period_start, amount, cause FROM billadj.charge WHERE event_key IN ('61', '62', '63') ORDER BY event_key;
+-- a period whose charges have left is nobody's gap, though its end is in a month that is kept
+SELECT count(*) FROM billadj.pause('calls');
+INSERT INTO calls VALUES (64, 'split', '2026-07-02', 'gb', 1), (65, 'ann', '2026-07-02', 'gb', 1);
+SELECT count(*) FROM billadj.resume('calls');
+BEGIN;
+INSERT INTO billadj.instance (charges_from) VALUES ('2026-07-01');
+SELECT event_key FROM billadj.rating_gap('calls') ORDER BY 1;
+SELECT r.charges FROM billadj.attachment a, billadj.rate_blocks('calls', a.attachment_id, 0, 10) r WHERE a.relation_name = 'calls';
+ROLLBACK;
+CALL billadj.backfill('calls');
+SELECT event_key, period_start FROM billadj.charge WHERE event_key IN ('64', '65') ORDER BY event_key;
 CREATE TABLE bills (id integer PRIMARY KEY, who text, at timestamptz, what text, n numeric, cost numeric);
 SELECT count(*) FROM billadj.attach('bills', 'who', 'at', 'what', 'n', mode => 'shadow', compare => 'cost');
 INSERT INTO bills VALUES (1, 'ann', '2026-05-30', 'gb', 8, 8), (2, 'ann', '2026-05-31', 'gb', 8, 8);
@@ -240,6 +258,11 @@ ROLLBACK;
 -- two usage prices of one meter would be one too many
 SELECT * FROM billadj.import_plan('{"plan": "double", "currency": "USD", "prices": [{"component": "a", "kind": "usage", "meter": "gb", "model": "per_unit", "unit_amount": 1},
     {"component": "b", "kind": "usage", "meter": "gb", "model": "per_unit", "unit_amount": 2}]}');
+-- explained: whose period, and that a price was withdrawn
+SELECT c.event_key, e.e #>> '{billing_period,subscription_id}' IS NOT NULL AS of_subscription, e.e #>> '{billing_period,from}' AS "from", e.e #>> '{billing_period,to}' AS "to",
+       e.e #>> '{price,withdrawn}' AS withdrawn
+  FROM billadj.charge c CROSS JOIN LATERAL billadj.explain_charge(c.charge_id) AS e(e)
+ WHERE c.event_key IN ('21', '22') OR c.event_key = '82' AND c.cause = 'correction' ORDER BY c.charge_id;
 -- differences are explained and computed again like any other charge
 SELECT count(*) > 20 AS explained, count(*) FILTER (WHERE billadj.replay(billadj.explain_charge(c.charge_id)) <> c.amount) AS differ
   FROM billadj.charge c WHERE c.cause = 'correction';

@@ -207,6 +207,7 @@ BEGIN
                       FROM billadj.price_tier t
                      WHERE t.price_id = p.price_id
                     HAVING count(*) > 0), '{}'))
+           || CASE WHEN isempty(p.valid) THEN '{"withdrawn": true}' ELSE '{}' END
       INTO priced
       FROM billadj.price p
       JOIN billadj.rate_card k ON k.rate_card_id = p.rate_card_id
@@ -242,6 +243,11 @@ BEGIN
             'mode', coalesce(priced#>'{document,rounding,mode}', '"half_up"'),
             'step', coalesce(priced#>'{document,rounding,step}', booked.basis->'step')));
     explained := explained || billadj.explain_overrides(booked.account, booked.charge_id, booked.amount);
+    -- whose period it is; nothing where the timeline is another one since
+    explained := explained || coalesce((
+        SELECT jsonb_build_object('billing_period', jsonb_build_object('subscription_id', u.subscription_id, 'from', lower(u.period), 'to', upper(u.period)))
+          FROM billadj.usage_period(booked.account, booked.meter, booked.occurred_at) u
+         WHERE u.subscription_id IS NOT NULL AND lower(u.period) = booked.period_start), '{}');
     IF priced IS NULL THEN
         RETURN explained;
     END IF;
