@@ -169,6 +169,12 @@ SELECT a.relation, c.event_key, c.account, c.occurred_at, c.period_start, c.quan
 FROM billadj.charge c JOIN oracle.attached() a USING (attachment_id)
 WHERE a.relation = ANY ('{instants,locals,days}'::regclass[]) ORDER BY a.relation, c.event_key::integer;
 SELECT * FROM oracle.differences();
+-- what the server would take for three hours west is no zone, here as everywhere
+INSERT INTO billadj.account (account, time_zone) VALUES ('nowhere', 'UTC+3');
+INSERT INTO instants VALUES (99, 'nowhere', '2026-05-01', 1);
+SELECT account, sqlstate, message FROM billadj.parked_usage WHERE account = 'nowhere';
+UPDATE billadj.account SET time_zone = 'Etc/GMT-3' WHERE account = 'nowhere';
+SELECT tried, charged, still_parked FROM billadj.retry_parked('instants');
 
 -- ---- every statement that writes rows ----
 

@@ -38,8 +38,8 @@ calendar_month(KeyText account, TimestampTz at, Fault *fault)
 	Span		month = {0, 0};
 
 	if (terms->zone == NULL)
-		bj_fault_set(fault, ERRCODE_BJ_BAD_ACCOUNT,
-					 psprintf("time zone \"%s\" is not known", terms->zone_name),
+		bj_fault_set(fault, ERRCODE_BJ_UNKNOWN_ZONE,
+					 psprintf("unknown time zone: \"%s\"", terms->zone_name),
 					 "Correct time_zone in billadj.account or billadj.instance.");
 	else if (!bj_period_month(terms->zone, at, &month.start) ||
 			 !bj_period_month(terms->zone, month.start + 32 * USECS_PER_DAY, &month.end))

@@ -38,6 +38,7 @@
 #include "prices.h"
 #include "strhash.h"
 #include "tables.h"
+#include "zone.h"
 
 /* A table of at most this many blocks is read whole, a larger one by key. */
 #define WHOLE_BLOCKS 128
@@ -237,7 +238,7 @@ load_instance(Catalogue *c)
 			c->charges_from = (DatumGetDateADT(from) - 1) * USECS_PER_DAY;
 	}
 	reader_close(&r);
-	c->zone = pg_tzset(c->zone_name);
+	c->zone = bj_zone_known(c->zone_name);
 	return true;
 }
 
@@ -290,7 +291,7 @@ load_accounts(Catalogue *c, const char *account, int length)
 		if (zone != NULL)
 		{
 			terms->zone_name = zone;
-			terms->zone = pg_tzset(zone);
+			terms->zone = bj_zone_known(zone);
 		}
 		if (currency != NULL)
 			set_currency(terms->currency, currency);

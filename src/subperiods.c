@@ -326,7 +326,7 @@ take_cycle(Known *k, const Datum *values, const bool *isnull)
 	if (s == NULL)
 		return;
 	every = DatumGetIntervalP(values[CYCLE_EVERY]);
-	zone = pg_tzset(TextDatumGetCString(values[CYCLE_ZONE]));
+	zone = bj_zone_known(TextDatumGetCString(values[CYCLE_ZONE]));
 	s->cycles = s->ncycles == 0 ? palloc(sizeof(UsageCycle)) :
 		repalloc(s->cycles, (s->ncycles + 1) * sizeof(UsageCycle));
 	s->cycles[s->ncycles++] = (UsageCycle) {
@@ -542,7 +542,7 @@ find_period(Subscription *s, TimestampTz at, Fault *fault)
 			continue;
 		if (c->zone == NULL)
 		{
-			bj_fault_set(fault, ERRCODE_BJ_BAD_ACCOUNT,
+			bj_fault_set(fault, ERRCODE_BJ_UNKNOWN_ZONE,
 						 psprintf("a time zone of subscription " INT64_FORMAT " is not known", s->subscription_id),
 						 "Install the server's time zone data, then run billadj.retry_parked().");
 			return false;

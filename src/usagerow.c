@@ -188,8 +188,8 @@ place_row(UsageRow *row)
 	row->terms = bj_prices_account(row->account.data, row->account.length);
 	if (row->terms->zone == NULL)
 	{
-		bj_fault_set(&row->fault, ERRCODE_BJ_BAD_ACCOUNT,
-					 psprintf("time zone \"%s\" is not known", row->terms->zone_name),
+		bj_fault_set(&row->fault, ERRCODE_BJ_UNKNOWN_ZONE,
+					 psprintf("unknown time zone: \"%s\"", row->terms->zone_name),
 					 "Correct time_zone in billadj.account or billadj.instance, then run billadj.retry_parked().");
 		return;
 	}

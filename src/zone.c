@@ -48,13 +48,21 @@ is_zone_name(const char *name)
 }
 
 pg_tz *
-bj_zone_find(const char *name)
+bj_zone_known(const char *name)
 {
 	pg_tz	   *zone = *name == '\0' || !is_zone_name(name) ? NULL :
 		pg_tzset(name);
 
 	/* A zone with leap seconds would make days of 86401 seconds. */
-	if (zone == NULL || !pg_tz_acceptable(zone))
+	return zone != NULL && pg_tz_acceptable(zone) ? zone : NULL;
+}
+
+pg_tz *
+bj_zone_find(const char *name)
+{
+	pg_tz	   *zone = bj_zone_known(name);
+
+	if (zone == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_BJ_UNKNOWN_ZONE),
 				 errmsg("unknown time zone: \"%s\"", name),

@@ -17,6 +17,9 @@
  */
 extern pg_tz *bj_zone_find(const char *name);
 
+/* The same; NULL when there is none. */
+extern pg_tz *bj_zone_known(const char *name);
+
 /*
  * Its rules for core functions.  A local time that never occurs is read with
  * the offset before the gap, one that occurs twice is the second one, as AT
