@@ -141,11 +141,14 @@ FROM (VALUES
     LATERAL (SELECT tstzrange(lower(period::tsrange) AT TIME ZONE zone, upper(period::tsrange) AT TIME ZONE zone)::text AS p,
                     tstzrange(lower(used::tsrange) AT TIME ZONE zone, upper(used::tsrange) AT TIME ZONE zone)::text AS u) AS r;
 
--- a year that ends, and a month that begins, on the day that Apia never had
+-- a year that ends, and a month that begins, on the day that Apia never had; at
+-- midnight, and at ten
 SELECT period, day_count, f.numerator, f.denominator
-FROM (VALUES ('[2010-12-30 10:00+00,2011-12-30 10:00+00)'), ('[2011-12-30 10:00+00,2012-01-29 10:00+00)')) AS c(period),
+FROM (VALUES ('[2010-12-30 10:00+00,2011-12-30 10:00+00)'), ('[2011-12-30 10:00+00,2012-01-29 10:00+00)'),
+             ('[2010-12-30 20:00+00,2011-12-30 20:00+00)'), ('[2011-12-30 20:00+00,2012-01-29 20:00+00)')) AS c(period),
     unnest(ARRAY['actual_360', 'actual_365']) AS day_count,
-    billadj.day_fraction(period::tstzrange, period::tstzrange, day_count, 'Pacific/Apia') AS f;
+    billadj.day_fraction(period::tstzrange, period::tstzrange, day_count, 'Pacific/Apia') AS f
+ORDER BY period::tstzrange, day_count;
 
 -- ---- rounding ----
 

@@ -265,18 +265,20 @@ are_months_apart(int32_t first, int32_t end, int32_t *months)
 }
 
 /*
- * The day, or the one before it where clocks skip that one: then both begin at
- * once, and a boundary on the day that never was is named by it.  (Pacific/Apia,
- * 30 December 2011.)
+ * The day, or the one before it where clocks skip that one: a boundary on the
+ * day that never was falls on this one, at the same time of the day, and is
+ * named by the other.  (Pacific/Apia, 30 December 2011.)
  */
 static int32_t
-skipped_or(const Clock *clock, int64_t instant, int32_t day)
+skipped_or(const Clock *clock, int32_t day)
 {
+	int64_t		before;
 	int64_t		begins;
 
 	if (clock == NULL ||
-		bj_clock_instant(clock, (day - 1) * BJ_DAY, &begins) != BJ_OK ||
-		begins != instant)
+		bj_clock_instant(clock, (day - 1) * BJ_DAY, &before) != BJ_OK ||
+		bj_clock_instant(clock, day * BJ_DAY, &begins) != BJ_OK ||
+		before != begins)
 		return day;
 	return day - 1;
 }
@@ -293,13 +295,14 @@ months_of(const Ruler *ruler, Span period, int32_t *months)
 		(status = bj_clock_day(ruler->clock, period.end, &end)) != BJ_OK)
 		return status;
 	if (are_months_apart(first, end, months) ||
-		are_months_apart(skipped_or(ruler->clock, period.start, first),
-						 skipped_or(ruler->clock, period.end, end), months))
+		are_months_apart(skipped_or(ruler->clock, first),
+						 skipped_or(ruler->clock, end), months))
 		return BJ_OK;
 
 	/* It may end with its last day instead of the midnight after. */
 	if ((status = bj_clock_next_day(ruler->clock, period.end, &end)) == BJ_OK &&
-		!are_months_apart(first, end, months))
+		!are_months_apart(first, end, months) &&
+		!are_months_apart(skipped_or(ruler->clock, first), end, months))
 		status = BJ_NO_MONTHS;
 	return status;
 }
