@@ -39,11 +39,16 @@ FROM (SELECT t, q, billadj.anomaly_detail(t, q) OVER (PARTITION BY t, q) AS d
       FROM (VALUES (timestamptz 'infinity', 1::numeric), ('-infinity', 1), ('2024-01-01', 'NaN'), ('2024-01-01', 'Infinity')) AS v(t, q)) AS s
 ORDER BY t, q;
 
--- equal times are no matter; the same row at the same time is a duplicate
+-- equal times are no matter; the same row at the same time is a duplicate, unless
+-- several rows of one time are usual
 SELECT n, d ->> 'reason' AS reason
 FROM (SELECT n, billadj.anomaly_detail('2024-01-01 UTC'::timestamptz + h * interval '1 hour', q) OVER (ORDER BY h, n) AS d
-      FROM (VALUES (1, 1, 10), (2, 2, 11), (3, 2, 12), (4, 2, 11), (5, 3, 11)) AS v(n, h, q)) AS s
-ORDER BY n;
+      FROM (SELECT g AS n, g AS h, 10 + g % 3 AS q FROM generate_series(1, 30) g
+            UNION ALL VALUES (31, 30, 20), (32, 30, 10), (33, 31, 11)) AS v(n, h, q)) AS s
+WHERE n > 29 ORDER BY n;
+SELECT count(*) AS lines, count(d ->> 'reason') AS told
+FROM (SELECT billadj.anomaly_detail('2024-01-01 UTC'::timestamptz + g / 5 * interval '1 hour', 6 + g % 5 / 3) OVER (ORDER BY g) AS d
+      FROM generate_series(0, 99) g) AS s;
 
 -- a meter that counts up: its rise is judged, and a fall is told of
 SELECT hour, d ->> 'reason' AS reason

@@ -149,10 +149,20 @@ onset(BjBaseline *b, const BjDetect *detect, int64_t at, double decades)
 	return decades;
 }
 
+/* A first row has nothing to be expected by but what comparable accounts do. */
+static void
+describe_peer(const BjPeer *peer, BjJudgement *judgement)
+{
+	judgement->expected = exp2_of(peer->level);
+	judgement->lo = 0;
+	judgement->hi = exp2_of(peer->largest);
+	judgement->ratio = judgement->observed / judgement->expected;
+}
+
 /* The finding's score, when it is the row's highest so far. */
 static void
-announce(const BjBaseline *b, const Finding *f, double decades,
-		 BjJudgement *judgement)
+announce(const BjBaseline *b, const BjDetect *detect, const Finding *f,
+		 double decades, BjJudgement *judgement)
 {
 	double		score = bj_score_of_decades(decades);
 
@@ -169,6 +179,8 @@ announce(const BjBaseline *b, const Finding *f, double decades,
 		judgement->reason = reason_of(f);
 		judgement->channel = f->channel;
 		judgement->family = BJ_FAMILY_LEVEL;
+		if (judgement->reason == BJ_REASON_FIRST_ROW && detect->peer != NULL)
+			describe_peer(detect->peer, judgement);
 	}
 }
 
@@ -184,7 +196,7 @@ observe(BjStream *stream, const BjDetect *detect, int64_t at, double x,
 
 	bj_judge(b, detect, at, x, gap, rows, &f);
 	decades = onset(b, detect, at, bj_calibrated(f.decades));
-	announce(b, &f, decades, judgement);
+	announce(b, detect, &f, decades, judgement);
 	bj_incident_step(stream, detect, &f, decades, judgement);
 	bj_learn(b, &f);
 }
@@ -295,13 +307,13 @@ peek(BjStream *stream, const BjDetect *detect, BjJudgement *judgement)
 	bj_judge(b, detect, b->bucket_at, b->bucket_sum, gap, b->bucket_rows, &f);
 	if (b->bucket_sum <= b->limit)
 	{
-		announce(b, &f, 0, judgement);
+		announce(b, detect, &f, 0, judgement);
 		return;
 	}
 	if (f.residual <= 0 || f.seasonal <= 0)
 		return;
 	decades = onset(b, detect, b->bucket_at, bj_calibrated(f.decades));
-	announce(b, &f, decades, judgement);
+	announce(b, detect, &f, decades, judgement);
 	if (!stream->incident.open)
 		bj_incident_step(stream, detect, &f, decades, judgement);
 }

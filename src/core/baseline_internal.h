@@ -56,7 +56,9 @@ enum
 #define BJ_FLAG_READING 32u		/* last_value is a meter reading */
 #define BJ_FLAG_EXPONENT 64u	/* exponent is chosen */
 #define BJ_FLAG_BUCKET 128u		/* bucket_at is set */
-#define BJ_FLAGS_KNOWN 255u
+#define BJ_FLAG_TIES 8			/* place of a count of 8 bits: how usual rows
+								 * of one time are */
+#define BJ_FLAGS_KNOWN 0xFFFFu
 
 /* what an observation is */
 typedef enum BjMode

@@ -179,6 +179,34 @@ is_finite(double x)
 	return x - x == 0;
 }
 
+/*
+ * Where several rows have the same time, as the lines of an invoice do, equal
+ * ones prove nothing.  A row at the newest time raises a count, by more if its
+ * quantity tells it from those before it; a row at a new time lowers it.  So
+ * ties are usual from one row in 17 on, and two of different quantities make
+ * them so for a while.  A stream must show some rows before a tie is a surprise.
+ */
+#define TIE_DIFFERENT 16
+#define TIE_EQUAL 4
+#define TIES_USUAL 32
+#define TIES_YOUNG 20			/* rows */
+
+static bool
+ties_are_usual(BjBaseline *b, const BjRow *row, bool known)
+{
+	int			ties = (int) (b->flags >> BJ_FLAG_TIES & 255u);
+	bool		tie = b->rows > 0 && row->at == b->last_at;
+	bool		usual = ties >= TIES_USUAL || (tie && b->rows < TIES_YOUNG);
+
+	if (tie)
+		ties += known ? TIE_EQUAL : TIE_DIFFERENT;
+	else if (row->at > b->last_at)
+		ties--;
+	ties = ties < 0 ? 0 : ties > 255 ? 255 : ties;
+	b->flags = (b->flags & ~(255u << BJ_FLAG_TIES)) | (uint32_t) ties << BJ_FLAG_TIES;
+	return usual;
+}
+
 /* True when the row goes on to be observed. */
 bool
 bj_rules_observe(BjBaseline *b, const BjDetect *detect, const BjRow *row,
@@ -186,6 +214,7 @@ bj_rules_observe(BjBaseline *b, const BjDetect *detect, const BjRow *row,
 {
 	uint16_t	fingerprint;
 	uint16_t	today;
+	bool		known;
 
 	if (!is_finite(row->quantity) || row->at > TIME_MAX || row->at < -TIME_MAX)
 	{
@@ -206,7 +235,8 @@ bj_rules_observe(BjBaseline *b, const BjDetect *detect, const BjRow *row,
 		b->first_at = b->last_at = row->at;
 	fingerprint = fingerprint_of(row);
 	today = day_of(b, b->last_at);
-	if (b->rows > 0 && row->at <= b->last_at && is_known(b, fingerprint, row->quantity))
+	known = b->rows > 0 && row->at <= b->last_at && is_known(b, fingerprint, row->quantity);
+	if (!ties_are_usual(b, row, known) && known)
 	{
 		if (b->duplicates < UINT16_MAX && b->duplicate_day != today)
 			b->duplicates++;

@@ -439,8 +439,8 @@ BEGIN
                                 CASE WHEN (anomaly ->> 'lag_hours')::integer < 0 THEN 'early' ELSE 'late' END, at)
         WHEN 'stuck' THEN format('%s has reported exactly %s again and again until %s; the longest such run before had %s rows', subject, value, at,
                                  billadj.short_number(coalesce(longest, 0)))
-        WHEN 'first_row' THEN format('the first rows of %s have %s on %s; comparable accounts have up to %s', subject, value, at,
-                                     billadj.short_number((anomaly ->> 'upper_bound')::double precision) || unit)
+        WHEN 'first_row' THEN format('the first row%s of %s %s %s on %s, where 99.9 %% of the rows of comparable accounts stay below %s', CASE WHEN rows = 1 THEN '' ELSE 's' END,
+                                     subject, CASE WHEN rows = 1 THEN 'has' ELSE 'have up to' END, value, at, billadj.short_number((anomaly ->> 'upper_bound')::double precision) || unit)
         WHEN 'gap' THEN format('%s had no rows from %s on for %s; one is due every %s', subject, since, billadj.short_time(observed), billadj.short_time(longest))
         WHEN 'price' THEN format('%s is charged at %s a unit since %s, where %s a unit was usual', subject, billadj.short_number(observed), at, billadj.short_number(expected))
         WHEN 'duplicate' THEN CASE

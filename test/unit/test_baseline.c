@@ -138,9 +138,10 @@ static const struct
 }			rows[] = {
 	{"first", false, 0, 5, 0},
 	{"next", false, 60, 6, 0},
+	{"next", false, 65, 6, 0},
 	{"the same row again", false, 60, 6, 1u << BJ_REASON_DUPLICATE},
 	{"and again, on the same day", false, 60, 6, 1u << BJ_REASON_DUPLICATE},
-	{"another at the same time", false, 60, 7, 0},
+	{"another at the same time", false, 65, 7, 0},
 	{"the same value later is none", false, 120, 7, 0},
 	{"a little late is no matter", false, 110, 9, 0},
 	{"NaN", false, 180, NAN, 1u << BJ_REASON_INVALID},
@@ -177,6 +178,46 @@ check_rows(void)
 		   (j.score > 0.5) == (j.rules != 0 &&
 							   (j.rules != 1u << BJ_REASON_DUPLICATE || j.rules != rows[i - 1].rules)),
 		   "row %d, %s: rules %x", i, rows[i].name, j.rules);
+	}
+}
+
+/*
+ * Several rows of one time: where that is usual, equal ones are no duplicates,
+ * and all are learned; where it is not, they are.
+ */
+static void
+check_ties(void)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	int			told = 0;
+	int			i;
+
+	bj_stream_init(&stream);
+	/* invoices of five lines, an hour apart */
+	for (i = 0; i < 500; i++)
+	{
+		BjRow		row = {.at = BEGIN + i / 5 * BJ_HOUR,.quantity = 6 + i % 5 / 3};
+
+		bj_stream_observe(&stream, &detect, &row, &j);
+		told += j.rules != 0;
+	}
+	ok(told == 0 && bj_baseline_rows(&stream.baseline) == 500, "lines of invoices: %d told", told);
+
+	bj_stream_init(&stream);
+	for (i = 0; i < 100; i++)
+	{
+		BjRow		row = {.at = BEGIN + i * BJ_HOUR,.quantity = 6};
+
+		bj_stream_observe(&stream, &detect, &row, &j);
+	}
+	for (i = 0; i < 3; i++)
+	{
+		BjRow		row = {.at = BEGIN + 99 * BJ_HOUR,.quantity = 6};
+
+		bj_stream_observe(&stream, &detect, &row, &j);
+		ok(j.rules == 1u << BJ_REASON_DUPLICATE && (j.score > 0.5) == (i == 0), "the last row again, %d", i);
 	}
 }
 
@@ -302,6 +343,8 @@ check_peers(void)
 	bj_stream_init(&stream);
 	bj_stream_observe(&stream, &detect, &row, &j);
 	ok(j.opened && j.reason == BJ_REASON_FIRST_ROW, "beside peers it is: %s, %g", bj_reason_name(j.reason), j.score);
+	ok(j.expected < row.quantity / 100 && j.hi < row.quantity / 10 && j.ratio > 100,
+	   "what is expected of it is theirs: %g, at most %g", j.expected, j.hi);
 	row.quantity = 4000;
 	bj_stream_init(&stream);
 	bj_stream_observe(&stream, &detect, &row, &j);
@@ -370,6 +413,7 @@ main(void)
 	for (int i = 0; i < (int) (sizeof(cases) / sizeof(cases[0])); i++)
 		check_case(&cases[i]);
 	check_rows();
+	check_ties();
 	check_again();
 	check_bytes();
 	check_absorbed(120, false);
