@@ -271,6 +271,32 @@ INSERT INTO one_by_one SELECT a || ' after', a, 'calls', 100, timestamptz '2024-
 SELECT account, problem, length(state) > 1000 AS whole FROM billadj.baseline WHERE account IN ('flagged', 'held') ORDER BY 1;
 SELECT account, state FROM billadj.anomaly WHERE account IN ('flagged', 'held') AND observed = 60000 ORDER BY 1;
 
+-- whatever the bytes are, the host's INSERT succeeds, is charged, and the stream goes on
+INSERT INTO one_by_one SELECT format('%s %s', a, g), a, 'calls', 100 + g * 7 % 13 + CASE WHEN g = 590 THEN 50000 ELSE 0 END, timestamptz '2024-01-01' + g * interval '10 minutes'
+  FROM (SELECT 'harm-' || n FROM generate_series(0, 59) n) x(a), generate_series(0, 600) g;
+CREATE FUNCTION harmed(bytes bytea, n integer) RETURNS bytea LANGUAGE sql AS $$
+    SELECT CASE n % 6
+           WHEN 0 THEN substring(bytes FOR n * 25)
+           WHEN 1 THEN bytes || '\x00'
+           WHEN 2 THEN (SELECT decode(string_agg(md5(format('%s %s', n, i)), ''), 'hex') FROM generate_series(1, n * 2) i)
+           WHEN 3 THEN set_byte(bytes, n * 37 % length(bytes), 255 - get_byte(bytes, n * 37 % length(bytes)))
+           WHEN 4 THEN substring((SELECT decode(string_agg(md5(format('%s %s', n, i)), ''), 'hex') FROM generate_series(1, 200) i) FOR length(bytes))
+           ELSE '' END
+$$;
+UPDATE billadj.baseline SET state = harmed(state, substr(account, 6)::integer) WHERE account ~ '^harm-' AND substr(account, 6)::integer < 30;
+UPDATE billadj.open_bucket SET state = harmed(state, substr(account, 6)::integer) WHERE account ~ '^harm-' AND substr(account, 6)::integer BETWEEN 15 AND 44;
+UPDATE billadj.anomaly SET trusted = harmed(trusted, substr(account, 6)::integer) WHERE account ~ '^harm-' AND substr(account, 6)::integer >= 45 AND trusted IS NOT NULL;
+SET client_min_messages = error;
+INSERT INTO one_by_one SELECT format('%s %s', a, g), a, 'calls', 100, timestamptz '2024-01-01' + g * interval '10 minutes'
+  FROM (SELECT 'harm-' || n FROM generate_series(0, 59) n) x(a), generate_series(601, 620) g;
+SET client_min_messages = warning;
+SELECT (SELECT count(*) FROM one_by_one WHERE account ~ '^harm-') - count(*) AS not_charged FROM billadj.charge WHERE account ~ '^harm-';
+SELECT count(*) AS streams, count(*) FILTER (WHERE r.rows > 0) AS sound,
+       count(*) FILTER (WHERE problem IS NOT NULL AND substr(b.account, 6)::integer < 30) AS named
+  FROM billadj.baseline b, billadj.read_baseline(b.account, b.meter, b.state) r WHERE b.account ~ '^harm-';
+SELECT DISTINCT state FROM billadj.anomaly WHERE account ~ '^harm-' AND rule = 'spike' AND substr(account, 6)::integer >= 45;
+SELECT count(*) > 0 AS rebuilt, count(*) FILTER (WHERE billadj.rebuild_baseline(account, meter) = 621) = count(*) AS whole FROM billadj.baseline WHERE account ~ '^harm-[12]';
+
 -- ---- not looked at ----
 SELECT count(*) > 0 AS remapped FROM billadj.remap('one_by_one', detect => false);
 INSERT INTO one_by_one VALUES ('off 1', 'off', 'calls', 5, '2024-03-01');

@@ -13,6 +13,7 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -506,6 +507,18 @@ open_whole(Settling *settling)
 	return true;
 }
 
+static void
+warn_damaged(const DetectStream *s)
+{
+	ereport(WARNING,
+			(errcode(ERRCODE_BJ_BAD_BASELINE),
+			 errmsg("the baseline of meter \"%.*s\" of account \"%.*s\" could not be read and is begun anew",
+					s->meter.length, s->meter.data, s->account.length, s->account.data),
+			 errhint("SELECT billadj.rebuild_baseline(%s, %s);",
+					 quote_literal_cstr(pnstrdup(s->account.data, s->account.length)),
+					 quote_literal_cstr(pnstrdup(s->meter.data, s->meter.length)))));
+}
+
 /*
  * With all of the baseline.  The first rows are in the head already, if what
  * was found has one.  False if somebody else wrote the stream.
@@ -537,6 +550,8 @@ settle_whole(Settling *settling, const DetectStream *s, DetectRow **rows, bool t
 							"its bytes could not be read; begun anew by the next usage"))
 		return false;
 	bj_incidents_end(in);
+	if (found == BJ_BASELINE_BAD)
+		warn_damaged(s);
 	return true;
 }
 
