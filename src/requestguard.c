@@ -195,6 +195,8 @@ bj_request_check_update(Relation rel, HeapTuple oldtuple, HeapTuple tuple)
 		check_act(&old, BJ_ACT_REVISE, request_id);
 		restore_others(&row, &old);
 		bj_draft_fill(&draft, &row, &old, &me);
+		/* SPI leaves us in its own memory, which goes before the row is used */
+		MemoryContextSwitchTo(caller);
 		made = bj_row_make(&row);
 		bj_expect_row(rel, made, BJ_MUST_BE_STORED, carry(BJ_ACT_REVISE, 0));
 	}
