@@ -20,7 +20,7 @@ FNR == 1 { run++ }
 		most[run, function_name] = n + 0
 }
 END {
-	count = split("rate_statement settle bj_usagerow_read bj_tiertotals_find bj_rate_between bj_rate_at bj_charges_add bj_charges_close bj_tiertotals_update heap_insert heap_update", wanted, " ")
+	count = split("rate_statement settle bj_usagerow_read bj_tiertotals_find bj_rate_between bj_rate_at bj_charges_add bj_charges_close bj_tiertotals_update heap_insert heap_update ShutdownXLOG", wanted, " ")
 	for (i = 1; i <= count; i++)
 		printf "part %s %s %d\n", name, wanted[i], (most[2, wanted[i]] - most[1, wanted[i]]) / rows
 }

@@ -586,7 +586,7 @@ settle_all(Account **accounts, int n)
 /*
  * Runs no user code, no SPI and no MVCC snapshot on the totals, so it works
  * under whatever role, isolation level, read-only flag or search_path is in
- * force at COMMIT.  The active snapshot is for detoasting only.
+ * force at COMMIT.
  */
 static void
 settle(void)
@@ -608,16 +608,17 @@ settle(void)
 		qsort(accounts, n, sizeof(Account *), account_cmp);
 		callback = (ErrorContextCallback) {error_context_stack, settle_context, &n};
 		error_context_stack = &callback;
-		PushActiveSnapshot(GetLatestSnapshot());
 		settle_all(accounts, n);
-		PopActiveSnapshot();
 		error_context_stack = callback.previous;
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
 
-/* The totals first, then what was noted for detection: one lock order. */
+/*
+ * The totals first, then what was noted for detection: one lock order.  The
+ * active snapshot is for detoasting only.
+ */
 static void
 settle_everything(void)
 {
@@ -633,9 +634,11 @@ settle_everything(void)
 	XactReadOnly = false;
 	PG_TRY();
 	{
+		PushActiveSnapshot(GetLatestSnapshot());
 		if (ledger != NULL)
 			settle();
 		bj_detect_settle();
+		PopActiveSnapshot();
 	}
 	PG_FINALLY();
 	{
