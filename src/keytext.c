@@ -190,6 +190,15 @@ bj_key_append_json(Oid basetype, Datum value, StringInfo buf)
 		appendBinaryStringInfo(buf, text.data, text.length);
 		return true;
 	}
+	if (basetype == TIMESTAMPTZOID || basetype == TIMESTAMPOID || basetype == DATEOID ||
+		basetype == UUIDOID)
+	{
+		/* nothing in it needs to be escaped */
+		appendStringInfoChar(buf, '"');
+		appendBinaryStringInfo(buf, text.data, text.length);
+		appendStringInfoChar(buf, '"');
+		return true;
+	}
 	s = pnstrdup(text.data, text.length);
 	escape_json(buf, s);
 	pfree(s);

@@ -543,7 +543,7 @@ restart_under_valgrind()
 	as_user valgrind --quiet --leak-check=no --trace-children=yes \
 		--error-markers=VALGRIND-BEGIN,VALGRIND-END --log-file="$work/data/vg.%p.log" "$@" \
 		"$bin/postgres" -D "$work/data" >"$work/data/server.log" 2>&1 &
-	for _ in $(seq 300); do
+	for _ in $(seq 900); do
 		if "$bin/pg_isready" -q; then return; fi
 		sleep 0.2
 	done
