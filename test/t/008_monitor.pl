@@ -188,6 +188,19 @@ like($node->safe_psql('postgres', $waits), qr/^first\|d\|bytes\|\|t\|t\|\w+\|INS
 $node->safe_psql('postgres', q{ROLLBACK PREPARED 'kept'});
 ends_well($first, 'it commits');
 
+# So it is where rows come as they please, and are judged by the hour.
+$node->safe_psql('postgres', q{INSERT INTO usage_log SELECT 1000 + n, 'h', 'bytes', 1 + (hashtext('q' || n) & 1023) % 90,
+	date_trunc('hour', now()) - interval '10 days' + n * interval '10 minutes' + (hashtext('t' || n) & 1023) % 29 * interval '1 minute' + n % 60 * interval '1 second'
+	FROM generate_series(0, 1430) AS n});
+is($node->safe_psql('postgres', q{SELECT account, meter FROM billadj.open_bucket WHERE account = 'h'}), 'h|bytes', 'an hour is open');
+$node->safe_psql('postgres', q{BEGIN; INSERT INTO usage_log VALUES (3000, 'h', 'bytes', 1, now()); PREPARE TRANSACTION 'kept'});
+like(rings('prepared'), qr/^kept\|/, 'prepared rings: an open hour');
+$first = session('first', q{INSERT INTO usage_log VALUES (3001, 'h', 'bytes', 1, now());});
+waiting(1);
+like($node->safe_psql('postgres', $waits), qr/^first\|h\|bytes\|\|t\|t\|\w+\|INSERT\|$/, 'an open hour is named');
+$node->safe_psql('postgres', q{ROLLBACK PREPARED 'kept'});
+ends_well($first, 'it commits');
+
 # Waiting for a row of the host is not our business.
 $node->safe_psql('postgres', q{BEGIN; UPDATE usage_log SET quantity = 7 WHERE id = 3; PREPARE TRANSACTION 'kept'});
 $first = session('first', q{BEGIN; INSERT INTO usage_log VALUES (50, 'a', 'store', 1); UPDATE usage_log SET quantity = 8 WHERE id = 3; COMMIT;});

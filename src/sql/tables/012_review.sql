@@ -220,7 +220,7 @@ CREATE VIEW billadj.settle_waits WITH (security_invoker = true) AS
 WITH total AS (
     SELECT c.oid, c.relname
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname = 'billadj' AND c.relname IN ('tier_total', 'shadow_total', 'baseline')
+     WHERE n.nspname = 'billadj' AND c.relname IN ('tier_total', 'shadow_total', 'baseline', 'open_bucket')
 ), held AS (
     SELECT l.pid, l.locktype, t.relname, format('(%s,%s)', l.page, l.tuple)::tid AS at
       FROM pg_catalog.pg_locks l JOIN total t ON t.oid = l.relation
@@ -248,7 +248,10 @@ SELECT w.pid,
                       WHERE h.relname = 'shadow_total' AND h.locktype = 'tuple' AND t.ctid = h.at
                      UNION ALL
                      SELECT b.account, b.meter, NULL FROM billadj.baseline b
-                      WHERE h.relname = 'baseline' AND h.locktype = 'tuple' AND b.ctid = h.at) k ON true
+                      WHERE h.relname = 'baseline' AND h.locktype = 'tuple' AND b.ctid = h.at
+                     UNION ALL
+                     SELECT b.account, b.meter, NULL FROM billadj.open_bucket b
+                      WHERE h.relname = 'open_bucket' AND h.locktype = 'tuple' AND b.ctid = h.at) k ON true
  WHERE NOT w.granted AND w.locktype IN ('transactionid', 'tuple', 'spectoken')
    AND (h.locktype = 'tuple' OR s.query ~* '^\s*(commit|end|prepare\s+transaction)\M');
 COMMENT ON VIEW billadj.settle_waits IS 'sessions that wait at commit for another transaction''s totals or baselines; needs pg_read_all_stats to see logins and queries of others';
@@ -272,7 +275,7 @@ SELECT p.gid, p.owner::text AS login, p.prepared AS prepared_at
                  FROM pg_catalog.pg_locks l
                  JOIN pg_catalog.pg_class c ON c.oid = l.relation
                  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                WHERE n.nspname = 'billadj' AND c.relname IN ('tier_total', 'shadow_total', 'baseline')
+                WHERE n.nspname = 'billadj' AND c.relname IN ('tier_total', 'shadow_total', 'baseline', 'open_bucket')
                   AND l.locktype = 'relation' AND l.pid IS NULL AND l.virtualtransaction = x.virtualtransaction
                   AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()));
 COMMENT ON VIEW billadj.prepared_totals IS 'prepared transactions that hold totals or baselines: every commit on these waits for them';
