@@ -53,4 +53,27 @@ SELECT 1 + floor(60 * r.who * r.who)::integer,
 -- What every real feed has: a meter nobody priced, rows without a quantity.
 UPDATE shop.usage_event SET service = 'sms', units = 1 WHERE event_id % 2711 = 5;
 UPDATE shop.usage_event SET units = NULL WHERE event_id % 5003 = 17;
-ANALYZE shop.customer, shop.usage_event;
+
+-- Telephone has a biller of its own, a program that writes the amount into the
+-- row.  It has three faults, which nobody knows of.
+CREATE TABLE shop.phone_usage (
+    call_id     integer     PRIMARY KEY,
+    customer_id integer     NOT NULL REFERENCES shop.customer,
+    service     text        NOT NULL,
+    used_at     timestamptz NOT NULL,
+    units       numeric     NOT NULL,
+    billed      numeric     NOT NULL
+);
+INSERT INTO shop.phone_usage
+SELECT call_id, customer_id, service, used_at, units,
+       CASE -- the tier ends at 1000, not at 1001
+            WHEN service = 'call_minutes'
+            THEN 0.10 * (least(after, 1001) - least(after - units, 1001)) + 0.04 * (greatest(after, 1001) - greatest(after - units, 1001))
+            WHEN customer_id = 12 THEN round(units * 0.0375, 2) -- each row to the cent
+            WHEN customer_id = 13 THEN units * 1024 * 0.0375    -- counts MB where GB are meant
+            ELSE units * 0.0375 END
+  FROM (SELECT *, sum(units) OVER (PARTITION BY customer_id, service ORDER BY call_id) AS after
+          FROM (SELECT n AS call_id, 11 + n % 3 AS customer_id, CASE WHEN n % 2 = 0 THEN 'call_minutes' ELSE 'mobile_gb' END AS service,
+                       timestamptz '2025-10-01 08:00+00' + n * interval '1 hour' AS used_at, (n * 7 % 50 + 1)::numeric AS units
+                  FROM generate_series(1, 600) AS n) AS raw) AS counted;
+ANALYZE shop.customer, shop.usage_event, shop.phone_usage;

@@ -60,6 +60,11 @@ my @steps = grep { !/00-host/ } sort glob('quickstart.d/[0-9]*.sql');
 my $leave = pop @steps;
 $transcript .= play($_) for @steps;
 
+is( $node->safe_psql('shop', q{SELECT cause, rows, which_accounts, difference FROM billadj.shadow_report('shop.phone_usage') WHERE cause <> 'equal' ORDER BY cause}),
+	"factor|100|{13}|99742.5\nrounding|52|{12}|0.26\ntier|3|{11,12,13}|0.18", 'shadow names the three planted faults, the accounts and the money, and nothing else');
+is($node->safe_psql('shop', q{SELECT sum(billed) - sum(units * CASE service WHEN 'mobile_gb' THEN 0.0375 END) FROM shop.phone_usage WHERE service = 'mobile_gb'}),
+	'99742.7600', 'the money is what plain SQL says: of the factor and of the rounding');
+
 is( $node->safe_psql('shop', "SELECT count(*) FROM ((($computed_anew) EXCEPT ALL ($booked)) UNION ALL (($booked) EXCEPT ALL ($computed_anew))) d"),
 	'0', 'totals are what plain SQL computes from the host rows');
 is($node->safe_psql('shop', q{SELECT count(*) FROM billadj.meter_total WHERE rows = 0 AND (quantity, amount) <> (0, 0)}),
