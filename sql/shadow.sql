@@ -72,6 +72,13 @@ INSERT INTO shadow_host VALUES (400, 'c1', 'shadow_new', '2025-03-02', 1, 5), (4
 SELECT cause, rows, accounts, difference, example FROM billadj.shadow_report('shadow_host')
  WHERE cause IN ('quantity', 'missing price', 'host amount missing') ORDER BY cause;
 
+-- the host calls its amount something else
+ALTER TABLE shadow_host RENAME billed TO invoiced;
+SELECT pg_temp.try($$SELECT * FROM billadj.shadow_report('shadow_host')$$);
+SELECT pg_temp.try($$SELECT * FROM billadj.remap('shadow_host', compare => 'account')$$);
+SELECT action, object FROM billadj.remap('shadow_host', compare => 'invoiced');
+SELECT sum(rows) AS compared FROM billadj.shadow_report('shadow_host');
+
 -- promotion: every row is charged once, none is lost
 SELECT step, action, object, lock, done FROM billadj.promote('shadow_host', dry_run => true);
 SELECT step, action, object, lock, done FROM billadj.promote('shadow_host');

@@ -969,7 +969,7 @@ GRANT EXECUTE ON FUNCTION billadj.resume(regclass, interval, boolean) TO billadj
 
 CREATE FUNCTION billadj.remap(relation regclass, account text DEFAULT NULL, occurred_at text DEFAULT NULL, meter text DEFAULT NULL,
     quantity text DEFAULT NULL, measures jsonb DEFAULT NULL, event_key text[] DEFAULT NULL, on_unpriced text DEFAULT NULL,
-    detect boolean DEFAULT NULL, dry_run boolean DEFAULT false)
+    detect boolean DEFAULT NULL, dry_run boolean DEFAULT false, compare text DEFAULT NULL)
 RETURNS TABLE (step integer, action text, object text, lock text, sql text, done boolean)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -984,13 +984,13 @@ BEGIN
     PERFORM billadj.require_host_owner(remap.relation);
     number := billadj.attachment_of(remap.relation);
     SELECT a.mapping, a.mode, a.on_unpriced, a.detect INTO old FROM billadj.attachment a WHERE a.attachment_id = number;
-    PERFORM billadj.check_policy(old.mode, old.mapping #>> '{compare,column}', coalesce(remap.on_unpriced, old.on_unpriced));
+    PERFORM billadj.check_policy(old.mode, coalesce(remap.compare, old.mapping #>> '{compare,column}'), coalesce(remap.on_unpriced, old.on_unpriced));
     mapping := jsonb_build_object(
         'account', billadj.map_value(remap.relation, 'account', remap.account, old.mapping -> 'account'),
         'occurred_at', billadj.map_value(remap.relation, 'time', remap.occurred_at, old.mapping -> 'occurred_at'),
         'event_key', billadj.map_event_key(remap.relation, remap.event_key, old.mapping -> 'event_key'),
         'measures', billadj.map_measures(remap.relation, remap.meter, remap.quantity, remap.measures, old.mapping -> 'measures'))
-        || billadj.map_compare(remap.relation, old.mapping #>> '{compare,column}');
+        || billadj.map_compare(remap.relation, coalesce(remap.compare, old.mapping #>> '{compare,column}'));
     done := NOT dry_run;
     step := 0;
     FOR note IN
@@ -1020,7 +1020,7 @@ BEGIN
     RETURN NEXT;
 END
 $function$;
-COMMENT ON FUNCTION billadj.remap(regclass, text, text, text, text, jsonb, text[], text, boolean, boolean) IS
+COMMENT ON FUNCTION billadj.remap(regclass, text, text, text, text, jsonb, text[], text, boolean, boolean, text) IS
     'changes the mapping of an attached table; what is not given stays; owner of the table and billadj_admin';
-REVOKE ALL ON FUNCTION billadj.remap(regclass, text, text, text, text, jsonb, text[], text, boolean, boolean) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.remap(regclass, text, text, text, text, jsonb, text[], text, boolean, boolean) TO billadj_admin;
+REVOKE ALL ON FUNCTION billadj.remap(regclass, text, text, text, text, jsonb, text[], text, boolean, boolean, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.remap(regclass, text, text, text, text, jsonb, text[], text, boolean, boolean, text) TO billadj_admin;

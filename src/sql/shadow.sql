@@ -100,6 +100,10 @@ BEGIN
         RAISE EXCEPTION 'table % is not attached in mode "shadow"', relation
             USING ERRCODE = 'UB014', HINT = 'Attach it with mode => ''shadow'', compare => the column of its own amount.';
     END IF;
+    IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = m.compare AND a.attnum > 0 AND NOT a.attisdropped) THEN
+        RAISE EXCEPTION 'column "%" of table %, which mode "shadow" compares with, does not exist', m.compare, relation
+            USING ERRCODE = 'undefined_column', HINT = format('SELECT * FROM billadj.remap(%L, compare => …);', relation::text);
+    END IF;
     RETURN QUERY EXECUTE format($query$
         WITH charged AS (
             SELECT c.event_key, min(c.account) AS account, min(c.meter) AS meter, min(c.period_start) AS period_start,
