@@ -33,7 +33,7 @@ bj_detect_defaults(void)
 	BjDetect	detect;
 
 	memset(&detect, 0, sizeof(detect));
-	detect.threshold = 0.646;
+	detect.threshold = 0.64;
 	detect.materiality = 0.1;
 	detect.new_normal_days = 14;
 	detect.passed_hours = 24;
@@ -329,6 +329,7 @@ add_to_bucket(BjBaseline *b, const BjDetect *detect, int64_t at, double x)
 		b->bucket_sum = x;
 	b->bucket_rows++;
 	bj_days_turn(b, at);
+	bj_sizes_row(b, x, true);
 }
 
 static void
@@ -347,6 +348,8 @@ observe_in_bucket(BjStream *stream, const BjDetect *detect, int64_t at, double x
 		set_limit(b, detect);
 	}
 	add_to_bucket(b, detect, at, x);
+	if (stream->incident.open)
+		bj_sizes_row(&stream->incident.trusted, x, false);
 	peek(stream, detect, judgement);
 }
 

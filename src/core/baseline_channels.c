@@ -11,8 +11,11 @@
 #define LEAST_OBSERVATIONS 20
 #define LEAST_NONZERO 10
 #define LEAST_AGE (2 * BJ_DAY)
-#define LOG_WEIGHT 0.15			/* decades of a squared scale; a normal law's
+#define LOG_WEIGHT 0.12			/* decades of a squared scale; a normal law's
 								 * is 0.217 */
+#define LOG_MOST 6.5
+#define SETTLED 100				/* observations */
+#define BUILDS_UP (1 << CH_SHORT | 1 << CH_SEASONAL | 1 << CH_DAY)
 #define ALONE 0.1				/* what a lead over the second is taxed */
 #define Z_CLIP 8.0
 #define SMOOTH_CLIP 12.0		/* sigmas */
@@ -20,12 +23,26 @@
 #define RATIO_FLOOR 0.02		/* of the level */
 #define NOTHING_SHARE 0.8		/* of what independent zeros would say */
 #define RUN_SHARE 0.9			/* likewise of repetitions */
+#define RUN_MOST 9.0
 
 /* Decades that a channel must be ahead by, to count as much as the others. */
 static const double handicaps[BJ_CHANNELS] = {
-	[CH_Z] = 0.3,[CH_UP] = 0.1,[CH_DOWN] = 0.1,[CH_PATTERN] = 0.5,
+	[CH_SHORT] = 0.6,[CH_SEASONAL] = 0.6,[CH_Z] = 0.3,[CH_UP] = 0.1,[CH_DOWN] = 0.1,[CH_PATTERN] = 0.5,
 	[CH_RUN] = 0.4,[CH_GAP] = 0.6
 };
+
+/*
+ * The share of zeros before the run that is going on: each zero of it has
+ * moved the share a little.
+ */
+static double
+zeros_before(const BjBaseline *b, const Finding *f)
+{
+	if (f->x != 0 || f->run <= 1)
+		return b->zeros;
+	/* 0.0145: log2 of 1 / (1 - the rate) */
+	return clip(1 - (1 - b->zeros) * exp2_of(0.0145 * (f->run - 1.0)), 0, 1);
+}
 
 static double
 log_size(double x)
@@ -85,12 +102,14 @@ measure(const BjBaseline *b, Finding *f)
 	u[CH_RISE] = log2_of(1 + f->smooth[SMOOTH_RISE]);
 	u[CH_FALL] = log2_of(1 + f->smooth[SMOOTH_FALL]);
 	f->seen = (1u << CH_SIZE) - 1;
-	if (f->x > 0 && b->nonzero >= LEAST_NONZERO)
+	if (bj_sizes_tell(b))
+		f->seen &= ~(1u << CH_RISE | 1u << CH_FALL);
+	if (f->x > 0 && b->nonzero >= LEAST_NONZERO && mode_of(b) <= BJ_MODE_ROWS)
 	{
 		u[CH_SIZE] = size_of(log2_of(f->x) - b->size_mean);
 		f->seen |= 1u << CH_SIZE;
 	}
-	if (f->x != 0 || b->zeros < 0.02)
+	if (f->x != 0 || zeros_before(b, f) < 0.02)
 	{
 		u[CH_RUN] = log2_of(1.0 + f->run);
 		f->seen |= 1u << CH_RUN;
@@ -157,12 +176,16 @@ is_mute(const BjBaseline *b, const BjDetect *detect, const Finding *f, int chann
 		if (b->zeros < 0.2)
 			return true;
 	}
+	/* on a meter that is mostly zero any two values are a shift */
+	if (b->zeros > 0.2 && (channel == CH_SHORT || channel == CH_SEASONAL ||
+						   channel == CH_RATIO || channel == CH_DAY))
+		return true;
 	change = change_of(b, f, channel);
 	if (size_of(change) < detect->materiality * f->forecast.level)
 		return true;
 	if (change > 0 && channel != CH_GAP && b->nonzero < LEAST_NONZERO)
 		return true;
-	return change < 0 && f->x == 0 && b->zeros > 0.02;
+	return change < 0 && f->x == 0 && zeros_before(b, f) > 0.02;
 }
 
 /*
@@ -180,11 +203,11 @@ run_rarity(const BjBaseline *b, const Finding *f)
 	double		longest;
 
 	if (b->runs_ended < LEAST_OBSERVATIONS)
-		return chance > 0.5 ? 0 : each * (f->run - 1);
+		return chance > 0.5 ? 0 : clip(each * (f->run - 1), 0, RUN_MOST);
 	longest = exp2_of(tail->largest) - 1;
 	if (f->run <= longest)
 		return bj_tail_rarity(tail, f->magnitude[CH_RUN], b->runs_ended);
-	return bj_tail_rarity(tail, tail->largest, b->runs_ended) + each * (f->run - longest);
+	return clip(bj_tail_rarity(tail, tail->largest, b->runs_ended) + each * (f->run - longest), 0, RUN_MOST);
 }
 
 /*
@@ -195,9 +218,10 @@ static double
 nothing_rarity(const BjBaseline *b, const Finding *f)
 {
 	double		n = b->observations < 2000 ? b->observations : 2000;
-	double		chance = (b->zeros * n + 1) / (n + 2);
+	double		before = zeros_before(b, f);
+	double		chance = (before * n + 1) / (n + 2);
 
-	if (f->x != 0 || b->zeros > 0.01 || b->observations < 2 * LEAST_OBSERVATIONS ||
+	if (f->x != 0 || before > 0.01 || b->observations < 2 * LEAST_OBSERVATIONS ||
 		f->at - b->first_at < LEAST_AGE)
 		return 0;
 	return clip(0.8 - 0.30103 * NOTHING_SHARE * log2_of(chance) * f->run, 0, 9);
@@ -252,7 +276,7 @@ judge_log(const BjBaseline *b, const BjDetect *detect, Finding *f)
 	if (!bj_is_daily(b) || b->observations < LEAST_OBSERVATIONS || b->zeros > 0.1f ||
 		size_of(f->x - f->forecast.seasonal) < detect->materiality * f->forecast.level)
 		return;
-	f->rarity[CH_LOG] = LOG_WEIGHT * z * z;
+	f->rarity[CH_LOG] = clip(LOG_WEIGHT * z * z, 0, LOG_MOST);
 }
 
 /*
@@ -289,6 +313,8 @@ bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at, double x,
 	smooth(b, f);
 	if (detect->peer != NULL)
 		f->rarity[CH_FIRST] = bj_peer_decades(detect->peer, b, x);
+	if (bj_sizes_tell(b))
+		bj_sizes_judge(b, f);
 	bj_days_judge(b, f);
 	judge_log(b, detect, f);
 	measure(b, f);
@@ -320,7 +346,13 @@ bj_learn(BjBaseline *b, const Finding *f)
 	{
 		for (int i = 0; i < CH_RUN; i++)
 			if (f->seen & (1u << i))
-				bj_tail_add(&b->tails[i], f->magnitude[i], 4);
+			{
+				/* one shift that builds up over many rows is one event */
+				if ((1 << i & (int) BUILDS_UP) && b->observations >= SETTLED)
+					bj_tail_learn(&b->tails[i], f->magnitude[i]);
+				else
+					bj_tail_add(&b->tails[i], f->magnitude[i], 4);
+			}
 		bj_tail_add(&b->tails[CH_GAP], f->magnitude[CH_GAP], 4);
 	}
 	if (f->run == 1 && b->run > 0 && (b->run_value != 0 || b->zeros < 0.02))

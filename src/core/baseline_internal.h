@@ -46,7 +46,8 @@ enum
 #define CH_CADENCE (BJ_CHANNELS + 3)
 #define CH_LOG (BJ_CHANNELS + 4)	/* log ratio as of a normal law */
 #define CH_NOTHING (BJ_CHANNELS + 5)	/* zeros where there are none */
-#define CH_ALL (BJ_CHANNELS + 6)
+#define CH_BUSY (BJ_CHANNELS + 6)	/* sizes and number of values above zero */
+#define CH_ALL (BJ_CHANNELS + 7)
 
 /* flags of a baseline */
 #define BJ_FLAG_MODE 3u			/* a BjMode */
@@ -248,6 +249,12 @@ extern void bj_levels_reset(BjBaseline *b);
 extern double bj_slot_value(int16_t slot);
 extern int16_t bj_slot_of(double x);
 
+/* baseline_sizes.c */
+extern bool bj_sizes_tell(const BjBaseline *b);
+extern void bj_sizes_judge(const BjBaseline *b, Finding *f);
+extern void bj_sizes_row(BjBaseline *b, double x, bool learn);
+extern void bj_sizes_learn(BjBaseline *b, double x, uint32_t n);
+
 /* baseline_days.c */
 extern void bj_days_judge(const BjBaseline *b, Finding *f);
 extern void bj_days_follow(BjBaseline *b, const Finding *f, bool learn);
@@ -261,6 +268,7 @@ extern double bj_peer_decades(const BjPeer *peer, const BjBaseline *b, double x)
 extern double bj_tail_rarity(const BjTail *tail, double magnitude, uint32_t n);
 extern double bj_tail_weight(const BjTail *tail, double magnitude);
 extern void bj_tail_add(BjTail *tail, double magnitude, int weight);
+extern void bj_tail_learn(BjTail *tail, double magnitude);
 extern void bj_tail_halve(BjTail *tail);
 extern double bj_tail_quantile(const BjTail *tail, double share, uint32_t n);
 

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define BJ_CHANNELS 15
-#define BJ_BINS 22
+#define BJ_BINS 20
 #define BJ_FINGERPRINTS 64
 
 /*
@@ -31,6 +31,8 @@ typedef struct BjTail
 {
 	float		largest;		/* log2 of the largest, decaying */
 	int16_t		top;			/* number of the last bin */
+	uint16_t	beyond;			/* what is going on now is so far beyond the
+								 * largest, in 1/1024 octave; 0: nothing is */
 	uint8_t		bins[BJ_BINS];	/* 4 an observation */
 } BjTail;
 
@@ -54,11 +56,19 @@ typedef struct BjBaseline
 								 * 24 hours */
 	float		limit;			/* of bucket_sum: up to it there is nothing to
 								 * be said before the bucket ends */
+	float		size_mean;		/* log2 of values above zero; of rows, where
+								 * observations are sums of them */
+	float		rise;			/* cusum of the log ratio, row by row; where
+								 * sizes tell more, of those, in decades */
+	float		fall;
+	uint32_t	spare;
 	uint16_t	late_day;		/* day after first_at of the last late alert */
 	uint16_t	duplicate_day;
 	uint16_t	duplicates;
 	uint16_t	gaps;			/* told of, on a regular stream */
 	int16_t		exponent;
+	uint16_t	size_scale;		/* of log2 of a value above zero, in 1/2048
+								 * octave */
 	uint16_t	fingerprints[BJ_FINGERPRINTS];
 	uint8_t		prints[BJ_FINGERPRINTS];	/* of quantities, as above */
 	uint8_t		fingerprint_at; /* next to be overwritten */
@@ -69,7 +79,6 @@ typedef struct BjBaseline
 	uint8_t		repeat_lag;		/* rows back that the last ones repeat */
 	uint8_t		repeat_run;		/* how many of them */
 	uint8_t		reset_day;		/* of the month, of the last reset */
-	uint8_t		reserved[2];
 
 	/* the rest: changes with each observation */
 	int64_t		observed_at;	/* begin of the last observation */
@@ -79,7 +88,6 @@ typedef struct BjBaseline
 	double		run_value;		/* of the last observation */
 	uint32_t	run;			/* observations equal to it in a row */
 	uint32_t	observations;
-	uint32_t	spare;
 	float		alert_decades;
 	float		fast;
 	float		slow;
@@ -101,8 +109,6 @@ typedef struct BjBaseline
 	float		daily_bias;		/* of a day's log ratio */
 	float		daily_scale;
 	float		cusum[2];		/* of that, up and down */
-	float		rise;			/* cusum of the log ratio, row by row */
-	float		fall;
 	int32_t		day_number;		/* since the epoch */
 	uint16_t	days;			/* compared */
 	uint16_t	today_count;	/* log ratios in the sum */
@@ -115,7 +121,6 @@ typedef struct BjBaseline
 	float		usual_turn[2];	/* mean direction of a row */
 	float		largest;		/* log2 of the largest value */
 	float		today_rows;
-	float		size_mean;		/* log2 of values above zero */
 	float		zeros;			/* share of observations */
 	float		abs_level;		/* mean size of what is not zero */
 	uint16_t	runs_ended;

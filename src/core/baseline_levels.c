@@ -18,6 +18,7 @@
 #define YOUNG_VISITS 4
 #define DAILY_HURRY 4			/* an observation a day: rates times this */
 #define TREND_DAYS 2.5
+#define TRUST 1.0				/* in the forecast that erred least */
 
 /* A slot is a sign and log2 in 1/400 octave, about 1: 2^-40 to 2^40. */
 #define SLOT_STEPS 400
@@ -60,6 +61,16 @@ visit(BjBaseline *b, int slot)
 		b->visits[slot / 2] = (uint8_t) (b->visits[slot / 2] + (1 << (slot % 2 * 4)));
 }
 
+/* Does a time fall in the slot's visit that the last observation is of? */
+static bool
+is_same_visit(const BjBaseline *b, int64_t at, int64_t width)
+{
+	int64_t		apart = at - b->observed_at;
+
+	return b->observations > 0 && apart < width && apart >= 0 &&
+		slot_of(at, width, 1 << 20) == slot_of(b->observed_at, width, 1 << 20);
+}
+
 /* A slot's value, or for want of visits what is known without it. */
 static double
 shrunk(int16_t slot, int visits, double otherwise)
@@ -75,8 +86,8 @@ shrunk(int16_t slot, int visits, double otherwise)
 static double
 weight_of(double error, double least)
 {
-	/* exp(-x / 2) */
-	return exp2_of(-0.72134752 * clip((error - least) / least, 0, 60));
+	/* exp(-TRUST x) */
+	return exp2_of(-1.4426950 * TRUST * clip((error - least) / least, 0, 60));
 }
 
 /*
@@ -117,8 +128,9 @@ bj_levels_forecast(const BjBaseline *b, int64_t at, Forecast *forecast)
 
 	forecast->each[0] = b->fast;
 	forecast->each[1] = b->slow;
-	forecast->each[2] = shrunk(b->day[day], visits_of(b, day), b->slow);
-	forecast->each[3] = shrunk(b->week[week], visits_of(b, 48 + week), forecast->each[2]);
+	/* rows of this very visit are no history */
+	forecast->each[2] = shrunk(b->day[day], visits_of(b, day) - is_same_visit(b, at, BJ_HOUR / 2), b->slow);
+	forecast->each[3] = shrunk(b->week[week], visits_of(b, 48 + week) - is_same_visit(b, at, BJ_HOUR), forecast->each[2]);
 	least = b->errors[2] < b->errors[3] ? b->errors[2] : b->errors[3];
 	for (int i = 2; i < 4; i++)
 		weight[i] = weight_of(b->errors[i], least + 1e-9);
@@ -137,13 +149,31 @@ bj_levels_forecast(const BjBaseline *b, int64_t at, Forecast *forecast)
 		forecast->level = size_of(b->slow);
 }
 
+/*
+ * A visit of a slot counts once, of however many rows it is: the rows of a
+ * dense stream share the weight of one.
+ */
 static void
-learn_slot(int16_t *slot, double x, int visits)
+learn_slot(BjBaseline *b, int16_t *slot, int number, int64_t at, int64_t width, double x)
 {
+	bool		same = is_same_visit(b, at, width);
+	int			visits = visits_of(b, number) - same;
+	double		spacing = b->spacing < 11.5f ? exp2_of(b->spacing) * BJ_SECOND : (double) width;
 	double		rate = 1.0 / (visits + 1);
-	double		old = visits > 0 ? bj_slot_value(*slot) : x;
+	double		old = visits > 0 || same ? bj_slot_value(*slot) : x;
 
-	*slot = bj_slot_of(old + (rate > SLOT_RATE ? rate : SLOT_RATE) * (x - old));
+	if (rate < SLOT_RATE)
+		rate = SLOT_RATE;
+	if (spacing < width)
+	{
+		if (visits > 0)
+			rate *= spacing / width;
+		else
+			rate = 1 / (1 + (double) (at - at / width * width) / spacing);
+	}
+	*slot = bj_slot_of(old + clip(rate, 0, 1) * (x - old));
+	if (!same)
+		visit(b, number);
 }
 
 /*
@@ -188,6 +218,7 @@ bj_levels_learn(BjBaseline *b, const Finding *f)
 {
 	const Forecast *forecast = &f->forecast;
 	uint32_t	n = b->observations;
+	bool		by_size = bj_sizes_tell(b);
 	double		limit = CLIP * forecast->sigma;
 	double		learned = f->x;
 	int			day = slot_of(f->at, BJ_HOUR / 2, 48);
@@ -207,16 +238,15 @@ bj_levels_learn(BjBaseline *b, const Finding *f)
 		learn_trend(b, f);
 	}
 	learn_levels(b, f);
-	learn_slot(&b->day[day], learned, visits_of(b, day));
-	visit(b, day);
-	learn_slot(&b->week[week], learned, visits_of(b, 48 + week));
-	visit(b, 48 + week);
+	learn_slot(b, &b->day[day], day, f->at, BJ_HOUR / 2, learned);
+	learn_slot(b, &b->week[week], 48 + week, f->at, BJ_HOUR, learned);
 	follow(&b->zeros, f->x == 0, SCALE_RATE, n);
 	if (f->x != 0)
 		follow(&b->abs_level, size_of(learned), SLOW_RATE, b->nonzero);
 	if (f->x > 0)
 	{
-		follow(&b->size_mean, log2_of(f->x), 0.02, b->nonzero);
+		if (mode_of(b) <= BJ_MODE_ROWS)
+			bj_sizes_learn(b, f->x, b->nonzero);
 		if (b->nonzero < UINT16_MAX)
 			b->nonzero++;
 	}
@@ -228,6 +258,8 @@ bj_levels_learn(BjBaseline *b, const Finding *f)
 		follow(&b->repeats, n > 0 && f->run > 1, SCALE_RATE, n);
 	bj_days_follow(b, f, true);
 	bj_levels_follow(b, f);
+	if (bj_sizes_tell(b) != by_size)
+		b->rise = b->fall = 0;
 	if (b->observations < UINT32_MAX)
 		b->observations++;
 }
@@ -270,9 +302,10 @@ bj_levels_keep_young(BjBaseline *trusted, const BjBaseline *b)
 	}
 }
 
-/* Forgets the levels, which were of observations of another kind. */
+/* Forgets the levels, but not the sizes of rows: they were of observations of another kind. */
 void
 bj_levels_reset(BjBaseline *b)
 {
 	memset(&b->observed_at, 0, sizeof(*b) - BJ_HEAD_SIZE);
+	b->rise = b->fall = 0;
 }

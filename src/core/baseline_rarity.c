@@ -15,6 +15,7 @@
 #define UNSEEN_SLOPE 2.0
 #define UNSEEN_OCTAVES 6.0
 #define REACH 4.0				/* octaves beyond the largest that are learned */
+#define BEYOND_STEPS 1024.0
 #define NEARLY 0.1				/* octaves below that count as large */
 #define SLOPE_SEEN 12.0
 #define SLOPE_PRIOR 6.0
@@ -179,6 +180,32 @@ bj_tail_add(BjTail *tail, double magnitude, int weight)
 		return;
 	sum = tail->bins[at] + weight;
 	tail->bins[at] = (uint8_t) (sum > UINT8_MAX ? UINT8_MAX : sum);
+}
+
+/*
+ * A magnitude that follows another.  What goes on for a while counts once,
+ * with its peak, and only when it is over: else each row of a rising sum would
+ * find that the one before was as large, and nothing that builds up is rare.
+ */
+void
+bj_tail_learn(BjTail *tail, double magnitude)
+{
+	double		beyond = magnitude - tail->largest;
+
+	if (beyond > 0 && !is_empty(tail))
+	{
+		double		steps = clip(beyond * BEYOND_STEPS + 1, 1, UINT16_MAX);
+
+		if (steps > tail->beyond)
+			tail->beyond = (uint16_t) steps;
+		return;
+	}
+	if (tail->beyond > 0)
+	{
+		bj_tail_add(tail, tail->largest + (tail->beyond - 1) / BEYOND_STEPS, COUNT);
+		tail->beyond = 0;
+	}
+	bj_tail_add(tail, magnitude, COUNT);
 }
 
 void

@@ -6,7 +6,7 @@
 
 #define MAGIC 0x6C62			/* "bl" */
 #define INCIDENT_MAGIC 0x6E69	/* "in" */
-#define VERSION 1
+#define VERSION 3
 
 _Static_assert(BJ_BASELINE_SIZE <= BJ_BASELINE_MAX_SIZE, "a baseline is too wide");
 _Static_assert(BJ_INCIDENT_SIZE <= BJ_INCIDENT_MAX_SIZE, "an incident is too wide");
@@ -46,19 +46,19 @@ typedef struct FieldRun
 #define SLOTS (24 + 48 + 168)
 
 static const FieldRun head_layout[] = {
-	/* first_at .. flags, spacing .. limit, late_day .. reserved */
-	{8, 5}, {4, 4}, {4, 7}, {2, BJ_FINGERPRINTS + 5}, {1, BJ_FINGERPRINTS + 10},
+	/* first_at .. flags, spacing .. spare, late_day .. reset_day */
+	{8, 5}, {4, 4}, {4, 11}, {2, BJ_FINGERPRINTS + 6}, {1, BJ_FINGERPRINTS + 8},
 };
 
 static const FieldRun layout[] = {
 	/* observed_at .. filler */
-	{8, 5}, {4, 3 + 27 + 1}, {2, 2}, {1, 2}, {2, 1},
+	{8, 5}, {4, 2 + 25 + 1}, {2, 2}, {1, 2}, {2, 1},
 	/* repeats .. visits */
-	{4, 10}, {2, 2 + SLOTS}, {1, 108},
+	{4, 9}, {2, 2 + SLOTS}, {1, 108},
 };
 
 static const FieldRun tail_layout[] = {
-	{4, 1}, {2, 1}, {1, BJ_BINS},
+	{4, 1}, {2, 2}, {1, BJ_BINS},
 };
 
 #define RUNS(array) (int) (sizeof(array) / sizeof(array[0]))
@@ -155,7 +155,7 @@ is_head_sound(const BjBaseline *b)
 	return (b->flags & ~BJ_FLAGS_KNOWN) == 0 &&
 		b->exponent >= -900 && b->exponent <= 900 &&
 		b->fingerprint_at < BJ_FINGERPRINTS &&
-		are_floats_sound(&b->spacing, 7) &&
+		are_floats_sound(&b->spacing, 10) &&
 		b->bucket_sum - b->bucket_sum == 0 && b->last_value - b->last_value == 0 &&
 		b->regular >= 0 && b->regular <= 1.001f &&
 		b->spacing >= 0 && b->spacing <= 64 && b->pace >= 0 &&
@@ -168,7 +168,7 @@ static bool
 is_sound(const BjBaseline *b)
 {
 	bool		sound = is_head_sound(b) && b->run_value - b->run_value == 0 &&
-		are_floats_sound(&b->alert_decades, 27) && are_floats_sound(&b->repeats, 10) &&
+		are_floats_sound(&b->alert_decades, 25) && are_floats_sound(&b->repeats, 9) &&
 		b->scale >= 0 && b->slow_scale >= 0 && b->log_scale >= 0 &&
 		b->zeros >= 0 && b->zeros <= 1.001f && b->pattern >= 0 &&
 		b->cusum[0] >= 0 && b->cusum[1] >= 0;
@@ -181,9 +181,9 @@ is_sound(const BjBaseline *b)
 	return sound && is_time(b->observed_at) && is_time(b->alert_at) && is_time(b->incident_at);
 }
 
-_Static_assert(offsetof(BjBaseline, limit) == offsetof(BjBaseline, spacing) + 6 * sizeof(float) &&
-			   offsetof(BjBaseline, day_number) == offsetof(BjBaseline, alert_decades) + 27 * sizeof(float) &&
-			   offsetof(BjBaseline, runs_ended) == offsetof(BjBaseline, repeats) + 10 * sizeof(float),
+_Static_assert(offsetof(BjBaseline, fall) == offsetof(BjBaseline, spacing) + 9 * sizeof(float) &&
+			   offsetof(BjBaseline, day_number) == offsetof(BjBaseline, alert_decades) + 25 * sizeof(float) &&
+			   offsetof(BjBaseline, runs_ended) == offsetof(BjBaseline, repeats) + 9 * sizeof(float),
 			   "floats stand side by side as they are checked");
 
 static void
@@ -268,7 +268,7 @@ bj_baseline_decode(const uint8_t *bytes, size_t size, BjCrc crc,
 #define RING_BLOCKS (BJ_FINGERPRINTS / RING_BLOCK)
 #define RING_BLOCK_SIZE (RING_BLOCK * (sizeof(uint16_t) + sizeof(uint8_t)))
 
-_Static_assert(BJ_HEAD_SIZE == 296, "the pieces of a bucket's bytes are the head");
+_Static_assert(BJ_HEAD_SIZE == 312, "the pieces of a bucket's bytes are the head");
 
 typedef enum Direction
 {
@@ -311,7 +311,7 @@ move_fields(uint8_t *bytes, BjBaseline *head, int newest, Direction direction)
 	MOVE(limit, 4);
 	MOVE(late_day, 10);			/* .. exponent */
 	MOVE(price_rows, 4);		/* .. mode_votes */
-	MOVE(reset_day, 3);			/* and reserved */
+	MOVE(reset_day, 1);
 	for (int i = 0; i < RING_BLOCKS; i++)
 	{
 		if (i != newest)
@@ -329,6 +329,8 @@ move_fields(uint8_t *bytes, BjBaseline *head, int newest, Direction direction)
 	MOVE(rows, 8);				/* and bucket_rows */
 	MOVE(spacing, 12);			/* regular, pace */
 	MOVE(today_turn, 8);
+	MOVE(size_mean, 16);		/* rise, fall, spare */
+	MOVE(size_scale, 2);
 	MOVE(repeat_lag, 2);		/* and repeat_run */
 }
 

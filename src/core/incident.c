@@ -10,7 +10,7 @@
  */
 #include "core/baseline_internal.h"
 
-#define ESCALATION 2.0			/* decades more than were told */
+#define ESCALATION 3.0			/* decades more than were told */
 #define ABNORMAL 1.0			/* decades below the threshold that are still
 								 * abnormal */
 
@@ -147,13 +147,19 @@ restore(BjStream *stream)
 	BjBaseline *b = &stream->baseline;
 	BjIncident *incident = &stream->incident;
 	BjBaseline *trusted = &incident->trusted;
+	BjBaseline	before = *trusted;
 
-	memcpy(trusted, b, offsetof(BjBaseline, observed_at));
+	memcpy(trusted, b, (size_t) BJ_HEAD_SIZE);
+	trusted->size_mean = before.size_mean;
+	trusted->size_scale = before.size_scale;
+	trusted->rise = before.rise;
+	trusted->fall = before.fall;
 	trusted->alert_at = b->alert_at;
 	trusted->alert_decades = b->alert_decades;
 	trusted->signs = b->signs;
 	bj_levels_keep_young(trusted, b);
-	if (incident->channel < BJ_CHANNELS)
+	/* not of a run: each of the same length would be usual from now on */
+	if (incident->channel < CH_RUN)
 		bj_tail_add(&trusted->tails[incident->channel], incident->peak_magnitude, 4);
 	*b = *trusted;
 	/* what is usual is another: look at each row until the bucket ends */

@@ -1,0 +1,94 @@
+/*
+ * baseline_sizes.c
+ *	  Sizes of single values, where sums and ratios tell little.
+ *
+ * A meter that is mostly zero has no usual value at any hour, and the sum of
+ * an hour's few jobs varies with their number; but the logarithms of what is
+ * not zero are steady.  How much more likely each is under a burst adds up, in
+ * decades, and so does, on a meter that is mostly zero, that there is any: by
+ * Wald, such a sum passes h by chance once in 10^h values.
+ */
+#include "core/baseline_internal.h"
+
+#define SPARSE 0.2				/* zeros, from which on sizes tell more */
+#define LEAST_SIZES 20
+#define SIZE_STEPS 2048.0
+#define SIZE_RATE 0.02
+#define SIZE_FLOOR 0.25			/* octaves */
+#define SHIFT 2.0				/* scales that a burst is above the usual */
+#define SCALES 5.0				/* that count at most */
+#define MORE 5.0				/* times as many values as usual, in a burst */
+#define SUM_MOST 8.0
+#define LOG10_E 0.43429448190325182
+#define LOG10_2 0.30102999566398120
+#define BUSY_BASE 0.0
+#define BUSY_WEIGHT 0.7		/* the tails are somewhat heavier */
+
+bool
+bj_sizes_tell(const BjBaseline *b)
+{
+	return mode_of(b) >= BJ_MODE_HOURS || b->zeros > SPARSE;
+}
+
+/* How much more likely a size is when it is larger, or smaller, than usual. */
+static void
+add_size(const BjBaseline *b, double x, double more, float *rise, float *fall)
+{
+	double		scale = 1.25 * b->size_scale / SIZE_STEPS + SIZE_FLOOR;
+	double		s = clip((log2_of(x) - b->size_mean) / scale, -SCALES, SCALES);
+
+	*rise = keep(clip(*rise + more + LOG10_E * SHIFT * (s - SHIFT / 2), 0, SUM_MOST));
+	*fall = keep(clip(*fall + LOG10_E * SHIFT * (-s - SHIFT / 2), 0, SUM_MOST));
+}
+
+/*
+ * An observation.  Of sums nothing is added here: their rows were.
+ */
+void
+bj_sizes_judge(const BjBaseline *b, Finding *f)
+{
+	float		rise = b->rise;
+	float		fall = b->fall;
+
+	if (mode_of(b) <= BJ_MODE_ROWS && b->nonzero >= LEAST_SIZES)
+	{
+		double		chance = clip(1 - b->zeros, 0.01, 0.8);
+		double		busy = clip(MORE * chance, 0, 0.9);
+
+		if (f->x > 0)
+			add_size(b, f->x, LOG10_2 * log2_of(busy / chance), &rise, &fall);
+		else if (f->x == 0)
+			rise = keep(clip(rise + LOG10_2 * log2_of((1 - busy) / (1 - chance)), 0, SUM_MOST));
+	}
+	f->smooth[SMOOTH_RISE] = rise;
+	f->smooth[SMOOTH_FALL] = fall;
+	if (f->x > 0)
+		f->rarity[CH_BUSY] = BUSY_BASE + BUSY_WEIGHT * (rise > fall ? rise : fall);
+}
+
+/* A row of which many make an observation. */
+void
+bj_sizes_row(BjBaseline *b, double x, bool learn)
+{
+	if (x <= 0)
+		return;
+	if (b->rows >= LEAST_SIZES + 5)
+		add_size(b, x, 0, &b->rise, &b->fall);
+	if (learn)
+		bj_sizes_learn(b, x, b->rows);
+}
+
+/* n: values seen before. */
+void
+bj_sizes_learn(BjBaseline *b, double x, uint32_t n)
+{
+	double		young = 1.0 / ((double) n + 1);
+	double		rate = young > SIZE_RATE ? young : SIZE_RATE;
+	double		scale = b->size_scale / SIZE_STEPS;
+	double		off = log2_of(x) - b->size_mean;
+	double		limit = n < 10 ? 40 : 4 * (scale + SIZE_FLOOR);
+
+	b->size_mean = keep(b->size_mean + rate * clip(off, -limit, limit));
+	if (n > 0)
+		b->size_scale = (uint16_t) (clip(scale + rate * (clip(size_of(off), 0, limit) - scale), 0, 31) * SIZE_STEPS + 0.5);
+}
