@@ -264,6 +264,36 @@ read_inner(Relation index, PeekRoot *root, BlockNumber block)
 	return *recent;
 }
 
+/*
+ * Keys are often asked for in their order, so that many are on the leaf of the
+ * one before.  True when this leaf is the one where the key would be: then
+ * *verdict is what it says.
+ */
+static bool
+look_at_recent_leaf(Relation index, PeekRoot *root, const PeekKey *key, ItemPointer tid,
+					Verdict *verdict)
+{
+	Buffer		buffer = root->leaf_recent;
+	BTPageOpaque opaque;
+	Page		page;
+	bool		here;
+
+	if (root->leaf == 0 || !bj_compat_read_recent(index, root->leaf, buffer))
+		return false;
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	here = !PageIsNew(page) && PageGetSpecialSize(page) == MAXALIGN(sizeof(BTPageOpaqueData));
+	opaque = BTPageGetOpaque(page);
+	here = here && P_ISLEAF(opaque) && !P_IGNORE(opaque) &&
+		P_FIRSTDATAKEY(opaque) <= PageGetMaxOffsetNumber(page) &&
+		(P_RIGHTMOST(opaque) || compare_item(index, key, page, P_HIKEY) <= 0) &&
+		compare_item(index, key, page, P_FIRSTDATAKEY(opaque)) > 0;
+	if (here)
+		*verdict = look_at_leaf(index, key, page, tid);
+	UnlockReleaseBuffer(buffer);
+	return here;
+}
+
 bool
 bj_btreepeek_find(Relation index, PeekRoot *root, const PeekKey *key, ItemPointer tid)
 {
@@ -275,6 +305,10 @@ bj_btreepeek_find(Relation index, PeekRoot *root, const PeekKey *key, ItemPointe
 	if (fresh && !root_read(index, root))
 		return false;
 	pgstat_count_index_scan(index); /* or it would look unused */
+	if (fresh)
+		root->leaf = 0;
+	else if (look_at_recent_leaf(index, root, key, tid, &verdict))
+		return verdict == FOUND;
 	next = root->block;
 	level = root->level;
 	for (int step = 0; step < MAX_STEPS && verdict < FOUND; step++)
@@ -293,6 +327,11 @@ bj_btreepeek_find(Relation index, PeekRoot *root, const PeekKey *key, ItemPointe
 		}
 		else
 			verdict = look_at_page(index, key, page, level, &next, tid);
+		if (verdict == FOUND)
+		{
+			root->leaf = BufferGetBlockNumber(buffer);
+			root->leaf_recent = buffer;
+		}
 		UnlockReleaseBuffer(buffer);
 		if (verdict == GO_DOWN)
 			level--;

@@ -29,6 +29,8 @@ typedef struct PeekRoot
 	BlockNumber block;
 	uint32		level;
 	Buffer		recent[32];		/* of its inner pages, by block number */
+	BlockNumber leaf;			/* where the last look ended; 0: nowhere */
+	Buffer		leaf_recent;
 } PeekRoot;
 
 /* Is the index of this kind, with the order that is compared by here? */

@@ -171,18 +171,20 @@ stream_of(KeyText account, KeyText meter)
 	DetectStream key = {account, meter};
 	StreamEntry *entry;
 	DetectStream *s = notes->last;
+	uint32		hash;
 	bool		found;
 
 	if (s != NULL && bj_key_equal(s->account, account) && bj_key_equal(s->meter, meter))
 		return s;
-	entry = streams_lookup(notes->hash, &key);
+	hash = stream_hash(&key);
+	entry = streams_lookup_hash(notes->hash, &key, hash);
 	if (entry != NULL)
 		return entry->stream;
 	s = palloc0(sizeof(DetectStream));
 	s->account = bj_key_from_string(account.data, account.length);
 	s->meter = bj_key_from_string(meter.data, meter.length);
 	s->prefix = account_prefix(account);
-	entry = streams_insert(notes->hash, s, &found);
+	entry = streams_insert_hash(notes->hash, s, hash, &found);
 	entry->stream = s;
 	return s;
 }
@@ -466,7 +468,8 @@ typedef struct Settling
 	Baselines  *baselines;
 	Anomalies  *anomalies;		/* NULL until a stream needs more than a bucket */
 	Duplicates *duplicates;
-	MemoryContext context;		/* of one stream; likewise */
+	Incidents  *incidents;		/* of one stream, as is the context */
+	MemoryContext context;
 	bool		warned;
 } Settling;
 
@@ -500,6 +503,7 @@ open_whole(Settling *settling)
 		return false;
 	}
 	settling->duplicates = bj_duplicates_begin(CurrentMemoryContext);
+	settling->incidents = palloc0(sizeof(Incidents));
 	settling->context = AllocSetContextCreate(CurrentMemoryContext, "billadj stream",
 											  ALLOCSET_DEFAULT_SIZES);
 	/* for the index predicates of what is written; decides nothing */
@@ -527,11 +531,14 @@ static bool
 settle_whole(Settling *settling, const DetectStream *s, DetectRow **rows, bool thorough,
 			 const BjDetect *detect, const BjBaseline *head, uint32 absorbed)
 {
-	Incidents  *in = palloc0(sizeof(Incidents));
+	Incidents  *in = settling->incidents;
 	BjBaseline *baseline = &in->stream.baseline;
 	BaselineFound found = bj_baselines_find(settling->baselines, s->account, s->meter, thorough,
 											baseline);
 
+	/* an incident that is not open has nothing to it */
+	in->stream.incident.open = false;
+	memset((char *) in + offsetof(Incidents, detect), 0, sizeof(Incidents) - offsetof(Incidents, detect));
 	in->account = s->account;
 	in->meter = s->meter;
 	in->store = settling->anomalies;
