@@ -101,12 +101,17 @@ SELECT count(*) FROM billadj.change_subscription(:s, '{"kind": "zone", "time_zon
 INSERT INTO calls VALUES (45, 'shift', '2026-06-19 14:59', 'gb', 8), (46, 'shift', '2026-06-19 15:00', 'gb', 8), (47, 'shift', '2026-06-20', 'gb', 8);
 SELECT * FROM charged WHERE account = 'shift';
 SELECT * FROM misplaced;
+-- to the west: the hours up to the new midnight belong to the period that ends
+SELECT billadj.subscribe('west', 'basic', '2026-05-01', as_of => '2026-05-01') AS s \gset
+SELECT count(*) FROM billadj.change_subscription(:s, '{"kind": "zone", "time_zone": "America/New_York"}', '2026-05-16');
+INSERT INTO calls VALUES (48, 'west', '2026-05-31 23:00', 'gb', 8), (49, 'west', '2026-06-01 02:00', 'gb', 8), (50, 'west', '2026-06-01 04:00', 'gb', 8);
+SELECT * FROM charged WHERE account = 'west';
 -- the periods of usage are those that recurring charges have
 SELECT count(*) FILTER (WHERE u.period = p.period) AS same, count(*)
   FROM billadj.subscription s
  CROSS JOIN LATERAL billadj.subscription_periods(s.account, s.subscription_id, '2026-01-01', '2026-12-01') p
  CROSS JOIN LATERAL billadj.usage_period(s.account, '', lower(p.period)) u
- WHERE s.account IN ('ann', 'nyc', 'shift');
+ WHERE s.account IN ('ann', 'nyc', 'shift', 'west');
 
 -- ---- the plan changes within the period: each price its own count, from its own zero ----
 SELECT billadj.subscribe('split', 'metered', '2026-05-15', as_of => '2026-05-15') AS s \gset
@@ -246,6 +251,20 @@ SELECT count(*) FROM billadj.rerate_usage('big', '2026-01-01');
 SELECT component, amount, routed FROM billadj.change_subscription(:s, '{"kind": "undo"}', '2026-06-22') WHERE plan IS NULL;
 SELECT period_start::date, sum(delta) FROM billadj.proposal WHERE account = 'big' AND target ? 'meter' GROUP BY 1 ORDER BY 1;
 DELETE FROM billadj.change_policy;
+
+-- ---- very many subscriptions: each account's is looked up when its usage comes ----
+INSERT INTO billadj.subscription (account, subscription_id, currency, starts_at) SELECT 'many-' || i, 1000000 + i, 'USD', '2026-05-10' FROM generate_series(1, 3000) AS i;
+INSERT INTO billadj.term (account, subscription_id, term_id, valid, plan, priced_at, change_id)
+SELECT 'many-' || i, 1000000 + i, 2000000 + i, '[2026-05-10,)', 'basic', '2026-05-10', 3000000 + i FROM generate_series(1, 3000) AS i;
+INSERT INTO billadj.billing_cycle (account, subscription_id, cycle_id, valid, anchor, every, time_zone, change_id)
+SELECT 'many-' || i, 1000000 + i, 2000000 + i, '[2026-05-10,)', '2026-05-10', '1 month', 'UTC', 3000000 + i FROM generate_series(1, 3000) AS i;
+SELECT pg_relation_size('billadj.term') / current_setting('block_size')::integer > 16 AS large;
+INSERT INTO calls VALUES (121, 'many-7', '2026-06-11', 'gb', 1), (122, 'many-8', '2026-06-09', 'gb', 1), (123, 'nobody', '2026-06-11', 'gb', 1), (124, 'ann', '2026-06-29', 'gb', 1);
+INSERT INTO calls VALUES (125, 'nobody', '2026-06-12', 'gb', 1), (126, 'many-7', '2026-06-12', 'gb', 1), (127, 'two', '2026-06-21', 'gb', 1), (128, 'two', '2026-06-21', 'call', 1);
+SELECT count(*) FROM billadj.cancel(1000007, '2026-06-15', as_of => '2026-06-15');
+INSERT INTO calls VALUES (129, 'many-7', '2026-06-14', 'gb', 1), (130, 'many-7', '2026-06-15', 'gb', 1);
+SELECT event_key, account, meter, period_start::date FROM billadj.charge WHERE event_key::integer BETWEEN 121 AND 130 ORDER BY event_key;
+SELECT * FROM misplaced;
 
 -- ---- who may ----
 SELECT r AS role, has_function_privilege(r, 'billadj.rerate_usage(text, timestamptz, timestamptz)', 'EXECUTE') AS rerates,

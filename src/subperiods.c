@@ -32,8 +32,11 @@
 #include "tables.h"
 #include "zone.h"
 
-/* A table of at most this many blocks is read whole, a larger one by account. */
-#define WHOLE_BLOCKS 128
+/*
+ * A table of at most this many blocks is read whole, a larger one by account:
+ * it is read again after each change of any subscription.
+ */
+#define WHOLE_BLOCKS 16
 
 /* More accounts than this, and the session starts anew. */
 #define MAX_KEPT 50000

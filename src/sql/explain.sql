@@ -207,7 +207,7 @@ BEGIN
                       FROM billadj.price_tier t
                      WHERE t.price_id = p.price_id
                     HAVING count(*) > 0), '{}'))
-           || CASE WHEN isempty(p.valid) THEN '{"withdrawn": true}' ELSE '{}' END
+           || CASE WHEN isempty(p.valid) THEN '{"withdrawn": true}' ELSE '{}' END::jsonb
       INTO priced
       FROM billadj.price p
       JOIN billadj.rate_card k ON k.rate_card_id = p.rate_card_id
