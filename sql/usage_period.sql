@@ -104,7 +104,7 @@ SELECT * FROM misplaced;
 -- to the west: the hours up to the new midnight belong to the period that ends
 SELECT billadj.subscribe('west', 'basic', '2026-05-01', as_of => '2026-05-01') AS s \gset
 SELECT count(*) FROM billadj.change_subscription(:s, '{"kind": "zone", "time_zone": "America/New_York"}', '2026-05-16');
-INSERT INTO calls VALUES (48, 'west', '2026-05-31 23:00', 'gb', 8), (49, 'west', '2026-06-01 02:00', 'gb', 8), (50, 'west', '2026-06-01 04:00', 'gb', 8);
+INSERT INTO calls VALUES (48, 'west', '2026-06-01 02:00', 'gb', 8), (49, 'west', '2026-05-31 23:00', 'gb', 8), (50, 'west', '2026-06-01 04:00', 'gb', 8);
 SELECT * FROM charged WHERE account = 'west';
 -- the periods of usage are those that recurring charges have
 SELECT count(*) FILTER (WHERE u.period = p.period) AS same, count(*)
