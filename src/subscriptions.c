@@ -55,34 +55,37 @@ struct TimelineReader
 	Feed		billed;
 };
 
-/* $1 account, $2 subscription_id, $3 since, $4 terms, $5 cycles */
+/*
+ * $1 account, $2 subscription_id, $3 since, $4 terms, $5 cycles
+ *
+ * In the order of the primary keys, which need not be sorted for it where they
+ * lie well: what one subscription has is put in order by time when it is read.
+ */
 static const char *const stored_terms =
 	"SELECT t.account, t.subscription_id, t.term_id, t.valid,"
 	" t.plan, t.quantity, t.state, t.discount, t.priced_at"
 	" FROM billadj.term t"
 	" WHERE t.superseded_at IS NULL AND ($1 IS NULL OR t.account = $1)"
 	" AND ($2 IS NULL OR t.subscription_id = $2)"
-	" ORDER BY t.account, t.subscription_id, t.valid";
+	" ORDER BY t.account, t.subscription_id";
 
 static const char *const given_terms =
 	"SELECT $1, $2, t.term_id, t.valid,"
 	" t.plan, t.quantity, t.state, t.discount, t.priced_at"
 	" FROM jsonb_to_recordset($4) AS t(term_id bigint, valid tstzrange, plan text, quantity numeric,"
-	" state text, discount numeric, priced_at timestamptz)"
-	" ORDER BY t.valid";
+	" state text, discount numeric, priced_at timestamptz)";
 
 static const char *const stored_cycles =
 	"SELECT c.account, c.subscription_id, c.valid, c.anchor, c.every, c.time_zone, c.seam"
 	" FROM billadj.billing_cycle c"
 	" WHERE c.superseded_at IS NULL AND ($1 IS NULL OR c.account = $1)"
 	" AND ($2 IS NULL OR c.subscription_id = $2)"
-	" ORDER BY c.account, c.subscription_id, c.valid";
+	" ORDER BY c.account, c.subscription_id";
 
 static const char *const given_cycles =
 	"SELECT $1, $2, c.valid, c.anchor, c.every, c.time_zone, c.seam"
 	" FROM jsonb_to_recordset($5) AS c(valid tstzrange, anchor timestamptz, every interval,"
-	" time_zone text, seam boolean)"
-	" ORDER BY c.valid";
+	" time_zone text, seam boolean)";
 
 /*
  * A period that ends after since began no longer before it than the longest
@@ -500,6 +503,20 @@ add_cycle(Timeline *t, Row row)
 	cycle->seam = get_bool(row, 7);
 }
 
+/*
+ * Puts the last element of an array in order of time, by its valid; they come
+ * in the order they were made, mostly that of time.
+ */
+#define PLACE_LAST(array, n, type) \
+	do { \
+		type		last_ = (array)[(n) - 1]; \
+		int			i_ = (n) - 1; \
+	\
+		for (; i_ > 0 && (array)[i_ - 1].valid.start > last_.valid.start; i_--) \
+			(array)[i_] = (array)[i_ - 1]; \
+		(array)[i_] = last_; \
+	} while (0)
+
 static void
 add_billed(TimelineReader *r, Timeline *t, Row row)
 {
@@ -563,9 +580,15 @@ bj_timelines_next(TimelineReader *r, Timeline *t)
 	t->account = bj_key_from_string(account.data, account.length);
 	t->subscription_id = DatumGetInt64(get(row, 2, &isnull));
 	for (; feed_find(&r->terms, t, &row); feed_step(&r->terms))
+	{
 		add_term(r, t, row);
+		PLACE_LAST(t->terms, t->nterms, Term);
+	}
 	for (; feed_find(&r->cycles, t, &row); feed_step(&r->cycles))
+	{
 		add_cycle(t, row);
+		PLACE_LAST(t->cycles, t->ncycles, BillingCycle);
+	}
 	for (; feed_find(&r->billed, t, &row); feed_step(&r->billed))
 		add_billed(r, t, row);
 	if (t->nterms == 0 && t->nbilled > 0 && t->billed[0].price != NULL)
@@ -596,7 +619,10 @@ bj_timeline_cycles(const TimelineRequest *q, MemoryContext context, Timeline *t)
 	feed_open(&feed, q->cycles != NULL ? given_cycles : stored_cycles, q);
 	MemoryContextSwitchTo(context);
 	for (; feed_find(&feed, t, &row); feed_step(&feed))
+	{
 		add_cycle(t, row);
+		PLACE_LAST(t->cycles, t->ncycles, BillingCycle);
+	}
 	SPI_cursor_close(feed.portal);
 	SPI_finish();
 	MemoryContextSwitchTo(old);
