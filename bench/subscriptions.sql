@@ -36,7 +36,7 @@ SELECT count(*) AS months FROM billadj.maintain() \gset
 CREATE SCHEMA bench;
 CREATE TABLE bench.charge (LIKE billadj.charge INCLUDING DEFAULTS);
 CREATE TABLE bench.total (LIKE billadj.recurring_total INCLUDING ALL);
-CREATE TABLE bench.timing (what text, n bigint, ms numeric);
+CREATE TABLE bench.timing (what text, n bigint, ms numeric, cpu numeric);
 
 -- Set-based: one statement for the charges, with their totals.  Day counts are
 -- actual_days; amounts are rounded half up by line, as the plan says.
@@ -148,13 +148,19 @@ BEGIN
     RETURN number;
 END $$;
 
+-- CPU time of this session in ms, in steps of 10: what the clock on the wall says
+-- depends on who else is at work.
+CREATE FUNCTION bench.cpu() RETURNS numeric LANGUAGE sql AS $$
+SELECT (f[12]::numeric + f[13]::numeric) * 10 FROM string_to_array(regexp_replace(pg_read_file('/proc/self/stat'), '^.*\) ', ''), ' ') AS f
+$$;
 CREATE FUNCTION bench.time(what text, statement text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     began timestamptz := clock_timestamp();
+    spent numeric := bench.cpu();
     made  bigint;
 BEGIN
     EXECUTE statement INTO made;
-    INSERT INTO bench.timing VALUES (what, made, round(extract(epoch FROM clock_timestamp() - began)::numeric * 1000, 1));
+    INSERT INTO bench.timing VALUES (what, made, round(extract(epoch FROM clock_timestamp() - began)::numeric * 1000, 1), bench.cpu() - spent);
 END $$;
 SELECT format('SELECT bench.by_loop(%L, %s)', '2026-04-30 12:00+00', :loop) AS loop_sql \gset
 
@@ -166,9 +172,11 @@ SELECT bench.time('library', 'SELECT billadj.charge_subscriptions(''2026-04-30 1
 SELECT bench.time('library, nothing due', 'SELECT billadj.charge_subscriptions(''2026-04-30 12:00+00'', since => ''2026-04-15'')') \g /dev/null
 
 \pset format aligned
-SELECT what, n AS charges, ms, round(ms * 1000 / nullif(CASE WHEN what = 'library, nothing due' THEN :n ELSE n END, 0), 2) AS us_each FROM bench.timing;
-SELECT round((SELECT ms / n FROM bench.timing WHERE what = 'loop') / (SELECT ms / n FROM bench.timing WHERE what = 'library'), 1) AS times_loop,
-       round((SELECT ms / n FROM bench.timing WHERE what = 'set') / (SELECT ms / n FROM bench.timing WHERE what = 'library'), 1) AS times_set;
+SELECT what, n AS charges, ms, cpu AS cpu_ms, round(ms * 1000 / v.each, 2) AS us_each, round(cpu * 1000 / v.each, 2) AS cpu_us_each
+  FROM bench.timing t, LATERAL (SELECT CASE WHEN t.what = 'library, nothing due' THEN :n ELSE nullif(t.n, 0) END AS each) v;
+SELECT round(l.ms / l.n / (b.ms / b.n), 1) AS times_loop, round(s.ms / s.n / (b.ms / b.n), 1) AS times_set,
+       round(l.cpu / l.n / (b.cpu / b.n), 1) AS cpu_times_loop, round(s.cpu / s.n / (b.cpu / b.n), 1) AS cpu_times_set
+  FROM bench.timing l, bench.timing s, bench.timing b WHERE l.what = 'loop' AND s.what = 'set' AND b.what = 'library';
 SELECT count(*) AS differences FROM (
     (SELECT account, subscription_id, period_start, plan_price_id, quantity, amount, covers FROM billadj.charge WHERE subscription_id IS NOT NULL
      EXCEPT ALL SELECT account, subscription_id, period_start, plan_price_id, quantity, amount, covers FROM bench.charge)
