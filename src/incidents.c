@@ -735,8 +735,11 @@ bj_incidents_silent(Incidents *in, const DetectRow *row, TimestampTz now, const 
 	/* rows came after all */
 	if (level_open != NULL && !own && !level_due)
 		close_anomaly(in, level_open, BJ_OUTCOME_PASSED);
-	if (gap_open != NULL && !gap_due)
+	if (gap_open != NULL && (!gap_due || server_time(j->since) > gap_open->since))
+	{
 		close_anomaly(in, gap_open, BJ_OUTCOME_PASSED);
+		gap_open = NULL;
+	}
 	if (rule != NULL && (gap_due ? gap_open == NULL : level_open == NULL && !own))
 	{
 		bj_detectors_policy(in->account, in->meter, rule, &policy);
