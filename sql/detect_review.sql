@@ -70,6 +70,14 @@ SELECT r.rule, billadj.anomaly_sentence(jsonb_build_object('rule', r.rule, 'mete
            'detail', '{"accounts": ["ann", "bob"]}'::jsonb), 'calls') AS sentence
   FROM unnest(ARRAY['spike', 'drop', 'shift_up', 'shift_down', 'outage', 'unit', 'double', 'leak', 'pattern', 'zone', 'stuck', 'first_row', 'gap', 'price', 'duplicate',
                     'near_duplicate', 'late', 'future', 'too_old', 'negative', 'invalid', 'reset', 'wrap']) WITH ORDINALITY AS r(rule, n) ORDER BY r.n;
+-- a factor is said where it is one, and which way; a period by another clock
+SELECT v.n, billadj.anomaly_sentence(v.more || jsonb_build_object('meter', 'calls', 'account', 'ann', 'observed', 10, 'expected', 5, 'ratio', 2, 'lower_bound', 4, 'upper_bound', 6,
+           'row_count', 1, 'occurred_at', '2024-05-03 14:00+00', 'currency', 'EUR'), 'calls') AS sentence
+  FROM (VALUES (1, '{"rule": "double", "family": "level", "unit_factor": 2, "since": "2024-05-03 14:00+00"}'::jsonb),
+               (2, '{"rule": "negative", "family": "row", "unit_factor": 2, "since": "2024-05-03 14:00+00"}'),
+               (3, '{"rule": "unit", "family": "level", "unit_factor": 0.001, "since": "2024-05-03 14:00+00"}'),
+               (4, '{"rule": "amount", "family": "account", "since": "2024-04-30 22:00+00"}'),
+               (5, '{"rule": "gap", "family": "cadence", "state": "passed", "since": "2024-05-03 14:00+00", "longest": 3600}')) AS v(n, more) ORDER BY n;
 
 -- ---- a person's word ----
 SELECT anomaly_id AS ann FROM billadj.anomaly WHERE account = 'ann' AND rule = 'spike' \gset

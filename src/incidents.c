@@ -131,7 +131,10 @@ month_end(TimestampTz start)
 static void
 project(Anomaly *a, TimestampTz period_start)
 {
-	int64		done = Max(a->last_at - a->occurred_at, USECS_PER_HOUR);
+	int64		rows = Max(a->rows, 2);
+	int64		between = a->last_at - a->occurred_at;
+	/* the last row stands for as much time as the others */
+	int64		done = Max(between + between / (rows - 1), USECS_PER_HOUR);
 	int64		whole = month_end(period_start) - a->occurred_at;
 
 	a->has_projected = a->rows >= LASTING_ROWS && whole > done &&
@@ -359,8 +362,9 @@ open_anomaly(Incidents *in, const DetectRow *row, const BjJudgement *j,
 	a->lower_bound = j->lo;
 	a->upper_bound = j->hi;
 	a->observed = j->observed;
-	a->ratio = j->ratio;
-	a->unit_factor = j->unit;
+	/* a rule for single rows says nothing of what the stream's own may be */
+	a->ratio = family == BJ_FAMILY_ROW ? 0 : j->ratio;
+	a->unit_factor = family == BJ_FAMILY_LEVEL ? j->unit : 0;
 	a->lag_hours = j->lag_hours;
 	a->since = server_time(j->since);
 	a->longest = j->longest;

@@ -409,7 +409,9 @@ DECLARE
     began    timestamptz := (anomaly ->> 'since')::timestamptz;
     at       text := to_char((anomaly ->> 'occurred_at')::timestamptz, 'FMDD Mon YYYY HH24:MI "UTC"');
     since    text := to_char(began, 'FMDD Mon YYYY HH24:MI "UTC"');
-    day      text := to_char(began, 'FMDD Mon YYYY');
+    money    text := coalesce(' ' || (anomaly ->> 'currency'), '');
+    -- a period that begins by another clock says so
+    day      text := CASE WHEN began = date_trunc('day', began) THEN to_char(began, 'FMDD Mon YYYY') ELSE since END;
     value    text := billadj.short_number(observed) || unit;
     usual    text := format('%s to %s is usual (99 %% of its values)', billadj.short_number(CASE WHEN observed >= 0 AND expected >= 0 THEN greatest((anomaly ->> 'lower_bound')::double precision, 0)
                                                         ELSE (anomaly ->> 'lower_bound')::double precision END),
@@ -441,8 +443,10 @@ BEGIN
                                  billadj.short_number(coalesce(longest, 0)))
         WHEN 'first_row' THEN format('the first row%s of %s %s %s on %s, where 99.9 %% of the rows of comparable accounts stay below %s', CASE WHEN rows = 1 THEN '' ELSE 's' END,
                                      subject, CASE WHEN rows = 1 THEN 'has' ELSE 'have up to' END, value, at, billadj.short_number((anomaly ->> 'upper_bound')::double precision) || unit)
-        WHEN 'gap' THEN format('%s had no rows from %s on for %s; one is due every %s', subject, since, billadj.short_time(observed), billadj.short_time(longest))
-        WHEN 'price' THEN format('%s is charged at %s a unit since %s, where %s a unit was usual', subject, billadj.short_number(observed), at, billadj.short_number(expected))
+        WHEN 'gap' THEN format(CASE WHEN anomaly ->> 'state' = 'open' THEN '%s has had no rows since %s; one is due every %s' ELSE '%s had no rows from %s on for %4$s; one is due every %3$s' END,
+                               subject, since, billadj.short_time(longest), billadj.short_time(observed))
+        WHEN 'price' THEN format('%s has been charged %s a unit of %s since %s, where %s was usual', anomaly ->> 'account',
+                                 billadj.short_number(observed) || money, anomaly ->> 'meter', at, billadj.short_number(expected) || money)
         WHEN 'duplicate' THEN CASE
             WHEN detail ? 'repeats' AND rows = 1 THEN format('a row of %s on %s repeats time and quantity of the row with key %s, received on %s', subject, at,
                  detail #>> '{repeats,event_key}', to_char((detail #>> '{repeats,received_at}')::timestamptz, 'FMDD Mon YYYY HH24:MI "UTC"'))
@@ -450,11 +454,11 @@ BEGIN
                  billadj.short_number(rows), subject, at, detail #>> '{repeats,event_key}', to_char((detail #>> '{repeats,received_at}')::timestamptz, 'FMDD Mon YYYY HH24:MI "UTC"'))
             ELSE format('%s row%s of %s on %s seem%s to repeat rows received before, which is not looked up yet', billadj.short_number(rows), CASE WHEN rows = 1 THEN '' ELSE 's' END,
                         subject, at, CASE WHEN rows = 1 THEN 's' ELSE '' END) END
-        WHEN 'near_duplicate' THEN format('%s rows of %s until %s repeat the quantities of rows received before', rows, subject, at)
+        WHEN 'near_duplicate' THEN format('the last rows of %s up to %s, five or more, repeat the quantities of rows received before', subject, at)
         WHEN 'late' THEN format('%s row%s of %s came late: %s happened on %s', rows, CASE WHEN rows = 1 THEN '' ELSE 's' END, subject,
                                 CASE WHEN rows = 1 THEN 'it' ELSE 'the first' END, to_char((anomaly ->> 'occurred_at')::timestamptz, 'FMDD Mon YYYY HH24:MI "UTC"'))
-        WHEN 'future' THEN format('usage of %s is dated %s, which was beyond what its detector allows when it came', subject, at)
-        WHEN 'too_old' THEN format('usage of %s is dated %s, which is older than its detector allows', subject, at)
+        WHEN 'future' THEN format('usage of %s is dated %s, which was further ahead than its detector allows', subject, at)
+        WHEN 'too_old' THEN format('usage of %s is dated %s, which was longer ago than its detector allows', subject, at)
         WHEN 'negative' THEN format('%s had %s on %s; its rows are hardly ever negative', subject, value, at)
         WHEN 'invalid' THEN format('%s had a quantity on %s that is no finite number', subject, at)
         WHEN 'reset' THEN format('the reading of %s fell to %s on %s', subject, value, at)
@@ -463,9 +467,9 @@ BEGIN
         WHEN 'same_pattern' THEN format('%s goes up and down together with %s, seen on %s', subject, others, at)
         WHEN 'under_limit' THEN format('%s requests of kind %s by %s, most of them for %s, lie just under the limit of %s, and %s in the range of the same width below',
                                        detail ->> 'just_under', detail ->> 'kind', detail ->> 'requester', anomaly ->> 'account', detail ->> 'limit', detail ->> 'before')
-        WHEN 'credits' THEN format('%s asked for credits of %s, most of them for %s, from %s on, where %s is usual for others', detail ->> 'requester', value,
+        WHEN 'credits' THEN format('%s asked for credits of %s, most of them for %s, from %s on, where %s is usual for others', detail ->> 'requester', billadj.short_number(observed) || money,
                                    anomaly ->> 'account', since, billadj.short_number(expected))
-        WHEN 'amount' THEN format('%s was charged %s in the period from %s on, where %s is what its earlier periods lead to expect', anomaly ->> 'account', value, since,
+        WHEN 'amount' THEN format('%s was charged %s in the period from %s on, where %s is what its earlier periods lead to expect', anomaly ->> 'account', billadj.short_number(observed) || money, day,
                                   billadj.short_number(expected))
         WHEN 'off_contract' THEN format('%s %s %s%s in the period from %s on, where %s %s %s',
                  CASE detail ->> 'source' WHEN 'charge' THEN format('%s was charged', anomaly ->> 'account') ELSE format('table %s billed %s', detail ->> 'source', anomaly ->> 'account') END,
@@ -475,12 +479,13 @@ BEGIN
             || CASE WHEN ratio >= 0 THEN format(': %s %% %s', billadj.short_number(abs(ratio - 1) * 100), CASE WHEN ratio < 1 THEN 'less' ELSE 'more' END) ELSE '' END
             || CASE WHEN detail ? 'overridden' THEN format(', %s by overrides of the price', to_char((detail ->> 'overridden')::numeric, 'SFM999999999999990.00')) ELSE '' END
         WHEN 'credit_share' THEN format('%s was given credits of %s of its charges in the period from %s on, where %s is usual for others', anomaly ->> 'account',
-                                        billadj.short_number(observed * 100) || ' %', since, billadj.short_number(expected * 100) || ' %')
+                                        billadj.short_number(observed * 100) || ' %', day, billadj.short_number(expected * 100) || ' %')
         ELSE format('%s: %s on %s', subject, rule, at) END;
-    IF factor > 0 THEN
-        said := said || format(': %s times too %s, as if counted in another unit', billadj.short_number(factor), CASE WHEN ratio < 1 THEN 'little' ELSE 'much' END);
-    ELSIF rule = 'double' THEN
+    IF rule = 'double' THEN
         said := said || ': as if counted twice';
+    ELSIF factor > 0 AND anomaly ->> 'family' IS DISTINCT FROM 'row' THEN
+        said := said || format(': %s times too %s, as if counted in another unit', billadj.short_number(CASE WHEN factor < 1 THEN 1 / factor ELSE factor END),
+                               CASE WHEN factor < 1 THEN 'little' ELSE 'much' END);
     ELSIF rule IN ('spike', 'shift_up') AND ratio >= 2 THEN
         said := said || format(': %s times what was expected', billadj.short_number(ratio));
     ELSIF rule IN ('spike', 'shift_up', 'drop', 'shift_down', 'leak') AND ratio >= 0 THEN
