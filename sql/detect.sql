@@ -182,7 +182,7 @@ INSERT INTO one_by_one SELECT a || ' spike', a, 'calls', 60000, timestamptz '202
   FROM unnest(ARRAY['held', 'proposed', 'cheap', 'silent', 'unwatched', 'frugal', 'flagged']) a;
 SELECT a.account, a.action, a.notified_at IS NOT NULL AS notified, round(a.money_at_risk, -1) AS money,
        (SELECT count(*) FROM billadj.hold h WHERE h.account = a.account AND h.charge_id = a.charge_id AND h.anomaly_id = a.anomaly_id) AS holds,
-       (SELECT sum(p.delta) FROM billadj.proposal p WHERE p.account = a.account AND p.charge_id = a.charge_id) AS proposed,
+       (SELECT string_agg(p.kind || ' ' || round(p.delta, -1), ', ') FROM billadj.proposal p WHERE p.account = a.account AND p.charge_id = a.charge_id) AS proposed,
        (SELECT count(*) FROM billadj.outbox o WHERE o.account = a.account AND o.topic = 'anomaly_opened') AS told
   FROM billadj.anomaly a
  WHERE account IN ('held', 'proposed', 'refused', 'cheap', 'silent', 'unwatched', 'frugal', 'flagged') AND observed = 60000 ORDER BY 1;

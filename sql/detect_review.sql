@@ -201,6 +201,23 @@ SELECT billadj.explain_anomaly(anomaly_id) ->> 'sentence' AS sentence FROM billa
 SELECT a.account, a.meter, a.action, a.detector_id IS NOT NULL AS by_detector, a.notified_at IS NOT NULL AS notified FROM billadj.anomaly a WHERE rule = 'off_contract' ORDER BY 1, 2;
 SELECT account, kind, charge_id, delta, currency, cause, period_start FROM billadj.proposal ORDER BY proposal_id;
 SELECT count(*) AS told FROM billadj.outbox WHERE topic = 'anomaly_opened' AND payload ->> 'rule' = 'off_contract';
+-- what is proposed becomes requests, and one of them an adjustment: of an incident, and of prices
+INSERT INTO billadj.detector (account, action) VALUES ('dee', 'propose');
+INSERT INTO u VALUES ('dee spike', 'dee', 90000, timestamptz '2024-01-01' + 701 * interval '1 hour');
+GRANT billadj_operator, billadj_approver TO look_2;
+INSERT INTO billadj.authority (principal_id, currency, level, single_limit, valid)
+SELECT principal_id, 'EUR', 1, 100000, '[2020-01-01,)' FROM billadj.principal WHERE person_key = 'look-3';
+GRANT billadj_approver TO look_3;
+SET SESSION AUTHORIZATION look_2;
+SELECT billadj.submit_proposals() AS submitted, billadj.submit_proposals() AS again;
+SET SESSION AUTHORIZATION look_3;
+SELECT kind, billadj.approve_override(request_id, content_hash) AS state FROM billadj.override_request WHERE account IN ('alma', 'dee') ORDER BY request_id;
+RESET SESSION AUTHORIZATION;
+SELECT r.account, r.kind, r.reason_code, r.state, r.charge_id = a.charge_id AS of_the_row, round(d.delta) AS adjusted, d.currency
+  FROM billadj.override_request r
+  LEFT JOIN billadj.adjustment d ON d.account = r.account AND d.request_id = r.request_id
+  LEFT JOIN billadj.anomaly a ON a.account = r.account AND a.charge_id = r.charge_id
+ WHERE r.account IN ('alma', 'dee') ORDER BY r.request_id;
 -- one who may not read the table still sees the charges compared
 SET client_min_messages = notice;
 SET ROLE billadj_auditor;

@@ -609,8 +609,7 @@ bj_anomalies_propose(const Anomaly *a, int64 charge_id, Decimal amount)
 	row = row_new(rel, att);
 	put(&row, PROPOSAL_ACCOUNT, a->account.datum);
 	put(&row, PROPOSAL_ID, Int64GetDatum(bj_table_next(BJ_TABLE_PROPOSAL_ID_SEQ)));
-	put_text(&row, PROPOSAL_KIND, charge_id != 0 ? "cancel" :
-			 bj_decimal_sign(amount) > 0 ? "credit" : "debit");
+	put_text(&row, PROPOSAL_KIND, bj_decimal_sign(amount) > 0 ? "credit" : "debit");
 	if (charge_id != 0)
 		put(&row, PROPOSAL_CHARGE_ID, Int64GetDatum(charge_id));
 	put_decimal(&row, PROPOSAL_DELTA, bj_decimal_negate(amount));

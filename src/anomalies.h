@@ -110,8 +110,8 @@ extern const char *bj_outcome_name(BjOutcome outcome);
 extern void bj_anomalies_hold(const Anomaly *anomaly, int64 charge_id);
 
 /*
- * Proposes to take a charge of this amount back; without a charge a credit of
- * it, or a debit if it is negative.
+ * Proposes a credit of this amount, or a debit if it is negative; charge_id 0:
+ * for no charge of its own.  No cancelling: that is for charges that are held.
  */
 extern void bj_anomalies_propose(const Anomaly *anomaly, int64 charge_id, Decimal amount);
 

@@ -247,9 +247,14 @@ act(Incidents *in, Anomaly *a, const DetectRow *row, const DetectPolicy *policy,
 		notify(in, a, EFFECT_ESCALATED);
 	else
 		return;
-	if (policy->action == BJ_ACTION_PROPOSE && bj_incidents_amount(row, &amount) &&
-		bj_decimal_sign(amount) > 0)
-		add_effect(in, EFFECT_PROPOSE, a, row->charge_id, amount);
+	/* what is too much, and no more than was charged; too little is no credit */
+	if (policy->action == BJ_ACTION_PROPOSE && bj_incidents_amount(row, &amount))
+	{
+		if (bj_decimal_compare(a->last_excess, amount) < 0)
+			amount = a->last_excess;
+		if (bj_decimal_sign(amount) > 0)
+			add_effect(in, EFFECT_PROPOSE, a, row->charge_id, amount);
+	}
 }
 
 /*
