@@ -33,7 +33,7 @@ SELECT p.*, p.oid::regprocedure::text AS signature FROM pg_proc p WHERE p.pronam
 CREATE TEMP VIEW calculator AS
 SELECT unnest(ARRAY['rate', 'rate_steps', 'rate_between', 'rate_between_steps', 'rate_events', 'rated_sum', 'rated_quantity_sum', 'exact_sum', 'price_check', 'price_is_linear', 'exact',
                     'round_step', 'round_money', 'allocate', 'share_residual', 'event_key', 'charge_totals',
-                    'prorate', 'prorate_split', 'day_fraction', 'periods', 'period_at', 'anomaly_score', 'anomaly_detail', 'read_baseline', 'replay',
+                    'prorate', 'prorate_split', 'day_fraction', 'periods', 'period_at', 'anomaly_score', 'anomaly_detail', 'read_baseline', 'join_state', 'replay',
                     'audit_hash', 'merkle_root', 'merkle_path', 'short_number', 'short_time', 'sparkline', 'sparkline_svg']) AS proname;
 
 -- ---- the extension is code, the tables are the DBA's ----
