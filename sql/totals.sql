@@ -135,5 +135,54 @@ INSERT INTO used (who, what, n, at) VALUES ('a', 'gb', 1, '2026-04-01');
 SELECT message FROM billadj.parked_usage;
 ROLLBACK;
 
+-- Where a total was is remembered, so that keys that recur are not looked up
+-- again: 0.  What is there now is looked at before it is believed.
+PREPARE recurs AS INSERT INTO used (who, what, n, at) VALUES ('recurs', 'gb', 1, '2026-07-01');
+CREATE FUNCTION lookups() RETURNS bigint LANGUAGE sql AS $$
+    SELECT idx_scan FROM pg_stat_xact_user_tables WHERE relid = 'billadj.tier_total'::regclass
+$$;
+CREATE VIEW found AS
+SELECT account, quantity, row_count FROM billadj.tier_total WHERE period_start = '2026-07-01';
+EXECUTE recurs;
+EXECUTE recurs;
+BEGIN;
+SELECT lookups() AS before \gset
+EXECUTE recurs;
+SELECT lookups() - :before AS lookups;
+COMMIT;
+SELECT account, quantity, row_count FROM found;
+-- in another file
+VACUUM FULL billadj.tier_total;
+BEGIN;
+SELECT lookups() AS before \gset
+EXECUTE recurs;
+SELECT lookups() - :before AS lookups;
+COMMIT;
+EXECUTE recurs;
+SELECT account, quantity, row_count FROM found;
+-- in another place: each version has its own entry
+CREATE INDEX not_heap_only ON billadj.tier_total (row_count);
+EXECUTE recurs;
+EXECUTE recurs;
+DROP INDEX billadj.not_heap_only;
+EXECUTE recurs;
+SELECT account, quantity, row_count FROM found;
+-- gone with its page, which comes back with the row of another key
+DELETE FROM billadj.tier_total;
+VACUUM billadj.tier_total;
+EXECUTE recurs;
+EXECUTE recurs;
+SELECT account, quantity, row_count FROM found;
+DELETE FROM billadj.tier_total;
+VACUUM billadj.tier_total;
+EXECUTE recurs;
+DELETE FROM billadj.tier_total;
+VACUUM billadj.tier_total;
+INSERT INTO used (who, what, n, at) VALUES ('another', 'gb', 5, '2026-07-01');
+SELECT account, quantity, row_count FROM found;
+EXECUTE recurs;
+EXECUTE recurs;
+SELECT account, quantity, row_count FROM found ORDER BY account;
+
 SET client_min_messages = warning;
 DROP SCHEMA totals CASCADE;

@@ -12,7 +12,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "storage/proc.h"
@@ -69,16 +68,6 @@ typedef struct PriceCopy
 	Price		price;
 } PriceCopy;
 
-static inline uint32
-total_key_hash(const TotalKey *key)
-{
-	uint32		h = hash_bytes((const unsigned char *) key->account.data, key->account.length);
-
-	h = hash_combine(h, hash_bytes((const unsigned char *) key->meter.data, key->meter.length));
-	h = hash_combine(h, murmurhash32((uint32) (key->period_start >> 20)));
-	return hash_combine(h, murmurhash32((uint32) key->price_id));
-}
-
 static inline bool
 total_key_equal(const TotalKey *a, const TotalKey *b)
 {
@@ -98,7 +87,7 @@ typedef struct AccountEntry
 #define SH_ELEMENT_TYPE AccountEntry
 #define SH_KEY_TYPE const TotalKey *
 #define SH_KEY key
-#define SH_HASH_KEY(tb, key) total_key_hash(key)
+#define SH_HASH_KEY(tb, key) bj_tiertotals_hash(key)
 #define SH_EQUAL(tb, a, b) total_key_equal(a, b)
 #define SH_STORE_HASH
 #define SH_GET_HASH(tb, a) a->hash
@@ -283,7 +272,7 @@ account_new(TierTotals *totals, const TotalKey *key, uint32 hash,
 	a->prefix = account_prefix(a->key.account);
 	a->price = price_copy(price);
 	a->level = 1;
-	bj_tiertotals_find(totals, key, false, &a->base, &status);
+	bj_tiertotals_find(totals, key, hash, false, &a->base, &status);
 	MemoryContextSwitchTo(old);
 	if (status != BJ_OK)
 		return status;
@@ -336,7 +325,7 @@ BjStatus
 bj_ledger_post(TierTotals *totals, const TotalKey *key, const CatalogPrice *price,
 			   Decimal quantity, int rows, Posting *posting)
 {
-	uint32		hash = total_key_hash(key);
+	uint32		hash = bj_tiertotals_hash(key);
 	AccountEntry *entry;
 	Account    *a;
 	After		after;
@@ -491,7 +480,8 @@ find_again(Settling *settling, const Account *a, bool thorough, TotalRow *now)
 	if (!bj_tiertotals_can_find(settling->totals, &problem))
 		cannot_settle(problem);
 	memset(now, 0, sizeof(TotalRow));
-	found = bj_tiertotals_find(settling->totals, &a->key, thorough, now, &status);
+	found = bj_tiertotals_find(settling->totals, &a->key, bj_tiertotals_hash(&a->key),
+							   thorough, now, &status);
 	bj_check(status);
 	return found;
 }

@@ -137,6 +137,16 @@ bj_tiertotals_close(TierTotals *t)
 
 /* ---- finding ---- */
 
+uint32
+bj_tiertotals_hash(const TotalKey *key)
+{
+	uint32		h = hash_bytes((const unsigned char *) key->account.data, key->account.length);
+
+	h = hash_combine(h, hash_bytes((const unsigned char *) key->meter.data, key->meter.length));
+	h = hash_combine(h, murmurhash32((uint32) (key->period_start >> 20)));
+	return hash_combine(h, murmurhash32((uint32) key->price_id));
+}
+
 static inline Datum
 value(TierTotals *t, int column)
 {
@@ -168,12 +178,11 @@ key_is(TierTotals *t, const TotalKey *key)
 
 /*
  * The version now valid of the row whose chain begins at root, copied; NULL if
- * there is none.  Prunes the page as an index scan would.
+ * there is none.  Prunes the page as an index scan would.  Takes over the pin.
  */
 static HeapTuple
-fetch_version(TierTotals *t, ItemPointerData root, Buffer *where)
+fetch_version(TierTotals *t, ItemPointerData root, Buffer buffer)
 {
-	Buffer		buffer = ReadBuffer(t->rel, ItemPointerGetBlockNumber(&root));
 	HeapTupleData tuple;
 	HeapTuple	copy = NULL;
 
@@ -183,15 +192,15 @@ fetch_version(TierTotals *t, ItemPointerData root, Buffer *where)
 	if (heap_hot_search_buffer(&root, t->rel, buffer, SnapshotSelf, &tuple, NULL, true))
 		copy = heap_copytuple(&tuple);
 	UnlockReleaseBuffer(buffer);
-	*where = buffer;
 	return copy;
 }
 
 /* The row at root, if it is that of the key: into *row and t->values. */
 static bool
-fetch_at(TierTotals *t, const TotalKey *key, ItemPointerData root, TotalRow *row)
+fetch_in(TierTotals *t, const TotalKey *key, ItemPointerData root, Buffer buffer,
+		 TotalRow *row)
 {
-	HeapTuple	version = fetch_version(t, root, &row->buffer);
+	HeapTuple	version = fetch_version(t, root, buffer);
 
 	if (version == NULL)
 		return false;
@@ -202,10 +211,43 @@ fetch_at(TierTotals *t, const TotalKey *key, ItemPointerData root, TotalRow *row
 		return false;
 	}
 	row->version = version;
+	row->buffer = buffer;
 	/* the values point into the copy; the meter is the last that never changes */
 	row->fixed_size = DatumGetPointer(value(t, METER)) - (char *) version->t_data +
 		VARSIZE_ANY(DatumGetPointer(value(t, METER)));
 	return true;
+}
+
+static bool
+fetch_at(TierTotals *t, const TotalKey *key, ItemPointerData root, TotalRow *row)
+{
+	return fetch_in(t, key, root, ReadBuffer(t->rel, ItemPointerGetBlockNumber(&root)), row);
+}
+
+/*
+ * Where this session found totals before, by their hash.  It spares the descent
+ * of the index where keys recur, and nothing relies on it: the row that is there
+ * now is looked at, and so is its key.
+ */
+typedef struct Hint
+{
+	uint32		hash;
+	ItemPointerData root;
+	Buffer		buffer;			/* where its page was; InvalidBuffer: no hint */
+} Hint;
+
+#define HINTS 1024
+static Hint hints[HINTS];
+
+static bool
+fetch_by_hint(TierTotals *t, const TotalKey *key, uint32 hash, TotalRow *row)
+{
+	const Hint *hint = &hints[hash % HINTS];
+
+	/* a page of another table or file is not taken for it */
+	return hint->hash == hash && BufferIsValid(hint->buffer) &&
+		bj_compat_read_recent(t->rel, ItemPointerGetBlockNumber(&hint->root), hint->buffer) &&
+		fetch_in(t, key, hint->root, hint->buffer, row);
 }
 
 /* By an index scan: sees whatever is there. */
@@ -233,7 +275,7 @@ fetch_by_scan(TierTotals *t, const TotalKey *key, TotalRow *row)
 
 /* *entry: the index has one of the key, though its row may be dead. */
 static bool
-fetch_by_peek(TierTotals *t, const TotalKey *key, TotalRow *row, bool *entry)
+fetch_by_peek(TierTotals *t, const TotalKey *key, uint32 hash, TotalRow *row, bool *entry)
 {
 	/* of the indexes of both books, as this session knows them */
 	static PeekRoot roots[2];
@@ -241,17 +283,20 @@ fetch_by_peek(TierTotals *t, const TotalKey *key, TotalRow *row, bool *entry)
 	ItemPointerData tid;
 
 	*entry = bj_btreepeek_find(t->index, &roots[t->book], &peek, &tid);
-	return *entry && fetch_at(t, key, tid, row);
+	if (!*entry || !fetch_at(t, key, tid, row))
+		return false;
+	hints[hash % HINTS] = (Hint) {hash, tid, row->buffer};
+	return true;
 }
 
 bool
-bj_tiertotals_find(TierTotals *t, const TotalKey *key, bool thorough,
+bj_tiertotals_find(TierTotals *t, const TotalKey *key, uint32 hash, bool thorough,
 				   TotalRow *row, BjStatus *status)
 {
 	bool		entry;
 
 	*status = BJ_OK;
-	if (!fetch_by_peek(t, key, row, &entry) &&
+	if (!fetch_by_hint(t, key, hash, row) && !fetch_by_peek(t, key, hash, row, &entry) &&
 		!((thorough || entry) && fetch_by_scan(t, key, row)))
 		return false;
 	row->filenode = bj_compat_filenode(t->rel);

@@ -56,14 +56,17 @@ extern bool bj_tiertotals_can_find(TierTotals *totals, const char **problem);
 
 extern void bj_tiertotals_close(TierTotals *totals);
 
+/* For looking a key up; of this process, never stored. */
+extern uint32 bj_tiertotals_hash(const TotalKey *key);
+
 /*
- * Looks the row up.  False if there is none now, or unless it is thorough, and
+ * Looks the row up, hash being that of its key.  False if there is none now, or unless it is thorough, and
  * so ten times as dear, if it was missed, which is rare.  row->version is
  * allocated in the current context.  *status is not BJ_OK when the row holds
  * what we cannot.
  */
 extern bool bj_tiertotals_find(TierTotals *totals, const TotalKey *key,
-							   bool thorough, TotalRow *row,
+							   uint32 hash, bool thorough, TotalRow *row,
 							   BjStatus *status);
 
 /*
