@@ -9,6 +9,7 @@
 #define CAPPED 2.9
 #define LEAST_TO_PEEK 20		/* observations */
 #define OUTSIDE 0.01			/* of the rows are outside lo..hi */
+#define LEAK_DAYS 5				/* that add up, from which on it is a leak */
 #define HELD_WEIGHT 0.6			/* share of the observations that the tails,
 								 * halved now and then, still hold */
 
@@ -75,7 +76,7 @@ scaled(BjBaseline *b, double x)
 
 /* What the best channel means, in one word. */
 static BjReason
-reason_of(const Finding *f)
+reason_of(const BjBaseline *b, const Finding *f)
 {
 	bool		up = f->seasonal > 0;
 
@@ -85,8 +86,12 @@ reason_of(const Finding *f)
 		case CH_SEASONAL:
 		case CH_RATIO:
 		case CH_DAY:
-		case CH_CUSUM:
 			return up ? BJ_REASON_SHIFT_UP : BJ_REASON_SHIFT_DOWN;
+		case CH_CUSUM:
+			/* a step is told of within three days */
+			if (f->cusum[0] > f->cusum[1] && b->drift_days + 1 >= LEAK_DAYS)
+				return BJ_REASON_LEAK;
+			return f->cusum[0] > f->cusum[1] ? BJ_REASON_SHIFT_UP : BJ_REASON_SHIFT_DOWN;
 		case CH_PATTERN:
 			return BJ_REASON_PATTERN;
 		case CH_RUN:
@@ -176,8 +181,11 @@ announce(const BjBaseline *b, const BjDetect *detect, const Finding *f,
 	judgement->decades = decades;
 	if (decades >= LEAST_ALERT)
 	{
-		judgement->reason = reason_of(f);
+		judgement->reason = reason_of(b, f);
 		judgement->channel = f->channel;
+		judgement->lag_hours = f->channel == CH_ZONE ? f->zone_lag : 0;
+		if (f->channel == CH_RUN && b->runs_ended > 0)
+			judgement->longest = exp2_of(b->tails[CH_RUN].largest) - 1;
 		judgement->family = BJ_FAMILY_LEVEL;
 		if (judgement->reason == BJ_REASON_FIRST_ROW && detect->peer != NULL)
 			describe_peer(detect->peer, judgement);

@@ -83,7 +83,7 @@ bj_cadence_limit(const BjBaseline *b)
 		return 0;
 	/* of daily rows one is missed already, if they are punctual */
 	if (b->spacing > 15.4f && b->regular >= 0.97f)
-		return 1.75 * exp2_of(b->spacing);
+		return 1.4 * exp2_of(b->spacing);
 	return 2.5 * exp2_of(b->spacing);
 }
 

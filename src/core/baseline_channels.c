@@ -16,6 +16,13 @@
 #define LOG_MOST 6.5
 #define SETTLED 100				/* observations */
 #define BUILDS_UP (1 << CH_SHORT | 1 << CH_SEASONAL | 1 << CH_DAY)
+/*
+ * Rows that come every few minutes hang together: of undisturbed ones half as
+ * many pass a limit as of hourly ones.  So that the score means the same.
+ */
+#define DENSE_CREDIT 0.2
+#define DENSE_FROM 10.7f		/* log2 of seconds: half an hour */
+#define DENSE_OVER 2.5f			/* octaves, down to five minutes */
 #define ALONE 0.1				/* what a lead over the second is taxed */
 #define Z_CLIP 8.0
 #define SMOOTH_CLIP 12.0		/* sigmas */
@@ -262,6 +269,7 @@ weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 	}
 	if (f->channel < CH_RUN)
 		f->decades -= ALONE * (f->decades - second);
+	f->decades *= 1 + DENSE_CREDIT * clip((DENSE_FROM - b->spacing) / DENSE_OVER, 0, 1);
 }
 
 /*

@@ -8,14 +8,14 @@
 #include "core/baseline_internal.h"
 
 #define BIAS_RATE 0.05
-#define SCALE_RATE 0.1
+#define SCALE_RATE 0.05
 #define SCALE_FLOOR 0.04		/* octaves */
 #define STEP_CLIP 4.0			/* scales */
 #define SLACK 1.0				/* scales that a day may be off */
 #define CUSUM_MAX 9.0
 /* decades of such a sum: two days at the clip are not enough */
 #define CUSUM_BASE 0.7
-#define CUSUM_WEIGHT 0.6
+#define CUSUM_WEIGHT 0.52
 #define SUSPECT 2.5				/* sum from which days are learned slower */
 #define SUSPECT_RATE 0.4
 #define SEASON_DAYS 15			/* then the scale is learned anew */
@@ -24,7 +24,7 @@
 #define MOST_ZEROS 0.5
 #define ZONE_DAYS 21
 #define ZONE_FLOOR 0.05			/* of the level, beside zeros */
-#define ZONE_MOST 3.5			/* decades a day */
+#define ZONE_MOST 5.5			/* decades a day */
 #define ZONE_USUAL 1.5			/* times what a day usually yields */
 #define ZONE_SPREAD 0.04		/* variance of the usual day, octaves */
 #define ZONE_WEIGHT 0.9
@@ -294,6 +294,16 @@ bj_days_judge(const BjBaseline *b, Finding *f)
 	}
 }
 
+/* Days in a row, with this one, that added to a sum. */
+static uint8_t
+days_of_drift(const BjBaseline *b, const Finding *f)
+{
+	for (int i = 0; i < 2; i++)
+		if (f->cusum[i] > b->cusum[i] || f->cusum[i] >= CUSUM_MAX)
+			return (uint8_t) (b->drift_days < UINT8_MAX ? b->drift_days + 1 : UINT8_MAX);
+	return 0;
+}
+
 /* Commits; trusted baselines do not learn the scale. */
 void
 bj_days_follow(BjBaseline *b, const Finding *f, bool learn)
@@ -301,6 +311,8 @@ bj_days_follow(BjBaseline *b, const Finding *f, bool learn)
 	int			hour = slot_of(f->at, BJ_HOUR, 24);
 	double		value = f->x;
 
+	if (f->day_ends)
+		b->drift_days = days_of_drift(b, f);
 	b->cusum[0] = f->cusum[0];
 	b->cusum[1] = f->cusum[1];
 	b->zone_evidence = f->zone_evidence;

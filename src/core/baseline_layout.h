@@ -114,7 +114,8 @@ typedef struct BjBaseline
 	uint16_t	today_count;	/* log ratios in the sum */
 	uint8_t		hour_count;		/* values in hours[], up to 24 */
 	int8_t		zone_lag;		/* hours */
-	uint16_t	filler;
+	uint8_t		drift_days;		/* days in a row that added to a cusum */
+	uint8_t		filler;
 	float		repeats;		/* share of values equal to the one before */
 	float		zone_evidence;
 	float		zone_usual;		/* what a day yields of it */

@@ -52,7 +52,7 @@ static const FieldRun head_layout[] = {
 
 static const FieldRun layout[] = {
 	/* observed_at .. filler */
-	{8, 5}, {4, 2 + 25 + 1}, {2, 2}, {1, 2}, {2, 1},
+	{8, 5}, {4, 2 + 25 + 1}, {2, 2}, {1, 4},
 	/* repeats .. visits */
 	{4, 9}, {2, 2 + SLOTS}, {1, 108},
 };
