@@ -145,14 +145,19 @@ raise_largest(BjTail *tail, double magnitude)
 	return magnitude;
 }
 
-/* weight: COUNT for one observation. */
-void
-bj_tail_add(BjTail *tail, double magnitude, int weight)
+static void
+count_in(BjTail *tail, int at, int weight)
 {
-	double		decay = weight == COUNT ? 1.0 / HALVING : 1.0 / HALVING * weight / COUNT;
+	int			sum = tail->bins[at] + weight;
+
+	tail->bins[at] = (uint8_t) (sum > UINT8_MAX ? UINT8_MAX : sum);
+}
+
+/* What is the largest so far, or moves the bins; seldom. */
+static __attribute__((noinline)) void
+add_slowly(BjTail *tail, double magnitude, int weight)
+{
 	int			bin;
-	int			at;
-	int			sum;
 
 	if (tail->top == 0 && tail->largest == 0 && is_empty(tail))
 	{
@@ -162,9 +167,9 @@ bj_tail_add(BjTail *tail, double magnitude, int weight)
 	else if (magnitude > tail->largest)
 		magnitude = raise_largest(tail, magnitude);
 	else
-		tail->largest = (float) (tail->largest - decay);
+		tail->largest = (float) (tail->largest - 1.0 / HALVING * weight / COUNT);
 	/* as long as the top bin holds any, the largest is in it */
-	if (clip(tail->largest, -300, 300) * BINS_PER_OCTAVE < tail->top)
+	if (bin_of(tail->largest) < tail->top)
 	{
 		if (tail->bins[BJ_BINS - 1] != 0)
 			tail->largest = ((float) tail->top + 0.01f) / BINS_PER_OCTAVE;
@@ -174,12 +179,30 @@ bj_tail_add(BjTail *tail, double magnitude, int weight)
 	bin = bin_of(magnitude);
 	if (bin > tail->top)
 		align(tail, bin);
+	if (BJ_BINS - 1 - (tail->top - bin) >= 0)
+		count_in(tail, BJ_BINS - 1 - (tail->top - bin), weight);
+}
 
-	at = BJ_BINS - 1 - (tail->top - bin);
-	if (at < 0)
+/* weight: COUNT for one observation. */
+void
+bj_tail_add(BjTail *tail, double magnitude, int weight)
+{
+	float		decayed = (float) (tail->largest - 1.0 / HALVING);
+	int			bin = bin_of(magnitude);
+
+	/* mostly it is one of the usual ones, and the largest stays in its bin */
+	if (weight == COUNT && magnitude <= tail->largest && bin <= tail->top &&
+		decayed * (double) BINS_PER_OCTAVE >= tail->top && tail->largest < 300 &&
+		(tail->top != 0 || tail->largest != 0))
+	{
+		int			at = BJ_BINS - 1 - (tail->top - bin);
+
+		tail->largest = decayed;
+		if (at >= 0)
+			count_in(tail, at, COUNT);
 		return;
-	sum = tail->bins[at] + weight;
-	tail->bins[at] = (uint8_t) (sum > UINT8_MAX ? UINT8_MAX : sum);
+	}
+	add_slowly(tail, magnitude, weight);
 }
 
 /*
