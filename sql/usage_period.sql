@@ -202,6 +202,23 @@ SELECT count(*) FROM billadj.change_plan(:s, 'bulk', '2026-07-10', as_of => '202
 SELECT valid FROM billadj.price p JOIN billadj.rate_card k USING (rate_card_id) WHERE k.account = 'back' ORDER BY p.price_id;
 INSERT INTO calls VALUES (85, 'back', '2026-07-09', 'gb', 1), (86, 'back', '2026-07-10', 'gb', 1);
 SELECT event_key, period_start::date, amount FROM billadj.charge WHERE event_key IN ('85', '86') ORDER BY event_key;
+-- a withdrawn price, which has no beginning, stands in nobody's way
+SELECT billadj.subscribe('old', 'metered', '1999-05-15', as_of => '1999-05-15', charge => false) AS s \gset
+SELECT count(*) FROM billadj.change_plan(:s, 'bulk', '1999-06-01', as_of => '1999-05-20');
+SELECT count(*) FROM billadj.change_subscription(:s, '{"kind": "undo"}', '1999-05-21');
+INSERT INTO calls VALUES (87, 'old', '2000-02-01', 'gb', 2);
+SELECT period_start, amount FROM billadj.charge WHERE event_key = '87';
+-- a row whose periods changed to and fro, for a time to come, is found where it is charged
+SELECT billadj.subscribe('fro', 'basic', '2090-01-15', as_of => '2090-01-15', charge => false) AS s \gset
+INSERT INTO calls VALUES (88, 'fro', '2090-03-20', 'gb', 1);
+SELECT count(*) > 0 AS made FROM billadj.maintain();
+SELECT count(*) FROM billadj.change_subscription(:s, '{"kind": "anchor", "at": "2090-02-10", "anchor": "2090-02-25"}', '2090-01-16');
+UPDATE calls SET n = 2 WHERE id = 88;
+SELECT count(*) > 0 AS made FROM billadj.maintain();
+SELECT count(*) FROM billadj.change_subscription(:s, '{"kind": "undo"}', '2090-01-17');
+UPDATE calls SET n = 3 WHERE id = 88;
+SELECT event_key, period_start, quantity, amount FROM billadj.charge WHERE event_key = '88' ORDER BY charge_id;
+SELECT * FROM charged WHERE account = 'fro';
 -- a subscription that began before it was known, and one that ended before
 SELECT billadj.subscribe('late', 'basic', '2026-05-01', as_of => '2026-05-01') AS s \gset
 INSERT INTO calls VALUES (91, 'late', '2026-05-12', 'gb', 12), (92, 'later', '2026-05-12', 'gb', 12), (93, 'later', '2026-06-03', 'gb', 12);
