@@ -250,7 +250,7 @@ INSERT INTO one_by_one VALUES ('twice-7 again', 'twice-7', 'calls', 5, '2024-01-
 SELECT count(*) > 0 AS remapped FROM billadj.remap('one_by_one', detect => false);
 INSERT INTO one_by_one SELECT 'filler ' || g, 'filler', 'calls', 1, '2024-01-05' FROM generate_series(1, 200000) g;
 SELECT count(*) > 0 AS remapped FROM billadj.remap('one_by_one', detect => true);
-INSERT INTO billadj.detector (rule, account, action) VALUES ('duplicate', 'twice-8', 'hold');
+INSERT INTO billadj.detector (rule, account, action, min_money) VALUES ('duplicate', 'twice-8', 'hold', 0);
 DELETE FROM one_by_one WHERE id IN ('twice-9 100');
 INSERT INTO one_by_one SELECT a || ' again', a, 'calls', 50, '2024-01-05 04:00+00' FROM unnest(ARRAY['twice-8', 'twice-9']) a;
 INSERT INTO one_by_one SELECT a || ' again ' || g, a, 'calls', 5, timestamptz '2024-01-01' + g * interval '1 hour' FROM unnest(ARRAY['twice-8', 'twice-9']) a, generate_series(99, 100) g
@@ -258,7 +258,6 @@ INSERT INTO one_by_one SELECT a || ' again ' || g, a, 'calls', 5, timestamptz '2
 SELECT account, row_count, detail, notified_at IS NOT NULL AS notified, (SELECT count(*) FROM billadj.open_anomaly o WHERE o.anomaly_id = a.anomaly_id) AS shown,
        (SELECT count(*) FROM billadj.hold h WHERE h.anomaly_id = a.anomaly_id) AS holds, billadj.explain_anomaly(anomaly_id) ->> 'sentence' AS sentence
   FROM billadj.anomaly a WHERE account IN ('twice-8', 'twice-9') AND rule = 'duplicate' ORDER BY account;
-UPDATE billadj.detector SET min_money = 0 WHERE account = 'twice-8';
 SELECT account, rule, state FROM billadj.detect_due('2024-01-05 04:10+00') WHERE rule = 'duplicate';
 SELECT account, state, row_count, detail -> 'confirmed' AS confirmed, detail #>> '{repeats,event_key}' AS first_key, notified_at IS NOT NULL AS notified
   FROM billadj.anomaly WHERE account IN ('twice-8', 'twice-9') AND rule = 'duplicate' ORDER BY account;
