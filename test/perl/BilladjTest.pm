@@ -15,7 +15,7 @@ use File::Spec;
 use File::Temp;
 use POSIX ();
 
-our @EXPORT = qw(new_server install_fixture wrong_rows is_right sorted_rows sql_ok);
+our @EXPORT = qw(new_server wait_until_back install_fixture wrong_rows is_right sorted_rows sql_ok);
 
 # initdb refuses to run as root.  These tests then run as the user postgres, in
 # a directory that may be written by it, and that is kept if a test fails.
@@ -52,6 +52,19 @@ use Test::More;
 
 my $fixture = File::Spec->catfile(dirname(__FILE__),
 	'..', 'isolation', 'specs', 'fixture.spec');
+
+# Until a server that was killed takes sessions again.  Not by queries: a psql
+# that is turned away ends before it has read one, and the pipe breaks.
+sub wait_until_back
+{
+	my ($node) = @_;
+	for (my $try = 0; $try < 1800; $try++)
+	{
+		return if system('pg_isready', '-q', '-h', $node->host, '-p', $node->port) == 0;
+		select(undef, undef, undef, 0.1);
+	}
+	die 'the server did not come back';
+}
 
 # A started server; the rest are lines of its configuration.
 sub new_server

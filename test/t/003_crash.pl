@@ -136,8 +136,7 @@ sub wait_for_server
 		unlink $node->data_dir . '/postmaster.pid';
 		sleep 0.2;
 	}
-	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()')
-		or die 'the server did not come back';
+	wait_until_back($node);
 	return;
 }
 

@@ -100,8 +100,7 @@ foreach my $blow ([ 'a backend is killed', 0 ], [ 'the server is killed', 1 ])
 		unlink $node->data_dir . '/postmaster.pid';
 		sleep 0.2;
 	}
-	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()')
-		or die 'the server did not come back';
+	wait_until_back($node);
 	my $now = is_learned($what);
 	cmp_ok($now, '>', $rows, "$what: there was load");
 	$node->safe_psql('postgres', "COMMIT PREPARED 'later $whole'");
