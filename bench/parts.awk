@@ -12,15 +12,15 @@ FNR == 1 { run++ }
 	function_name = $0
 	sub(/^[^)]*\)  /, "", function_name)
 	sub(/ \[.*/, "", function_name)
-	# there is another settle in the decimals
-	if (function_name ~ /:settle$/ && function_name !~ /ledger\.c/)
+	# the others of this name settle no totals
+	if (function_name ~ /:xact_callback$/ && function_name !~ /ledger\.c/)
 		next
 	sub(/.*:/, "", function_name)
 	if (n + 0 > most[run, function_name])
 		most[run, function_name] = n + 0
 }
 END {
-	count = split("rate_statement settle bj_usagerow_read bj_tiertotals_find bj_rate_between bj_rate_at bj_charges_add bj_charges_close bj_tiertotals_update heap_insert heap_update ShutdownXLOG", wanted, " ")
+	count = split("billadj_usage_insert_trigger xact_callback bj_usagerow_read bj_tiertotals_find bj_rate_between bj_rate_at bj_charges_add bj_charges_close bj_tiertotals_update heap_insert heap_update ShutdownXLOG", wanted, " ")
 	for (i = 1; i <= count; i++)
 		printf "part %s %s %d\n", name, wanted[i], (most[2, wanted[i]] - most[1, wanted[i]]) / rows
 }
