@@ -13,7 +13,8 @@ SELECT p.principal_id, 'EUR', a.level, a.single_limit, a.period_limit, '[2025-01
 INSERT INTO billadj.approval_rule (kind, currency, band, step, level, quorum)
 VALUES ('credit', 'EUR', '[0,100]', 0, 0, 0), ('credit', 'EUR', '(100,1000]', 1, 1, 1),
        ('credit', 'EUR', '(1000,)', 1, 1, 1), ('credit', 'EUR', '(1000,)', 2, 2, 1);
-INSERT INTO billadj.reason_code (code, description) VALUES ('billing_error', 'we billed what was not used');
+INSERT INTO billadj.reason_code (code, description)
+VALUES ('billing_error', 'we billed what was not used'), ('usage_confirmed', 'the customer used it and pays for it');
 GRANT billadj_policy TO kai, noa; -- from here on policy changes only when one proposes and the other approves
 
 SET SESSION AUTHORIZATION ines; -- asks, and tries to approve it herself

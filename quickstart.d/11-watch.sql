@@ -16,7 +16,7 @@ SELECT billadj.approve_policy(:change) IS NOT NULL AS approved;
 -- It was a load test, says the customer, and pays for it: Ines asks for the
 -- release, Omar approves it.  What was expected moves the detector a step.
 SET SESSION AUTHORIZATION ines;
-SELECT billadj.submit_override('release', h.account, 'billing_error', charge_id => h.charge_id, comment => 'a load test, agreed by phone') AS release
+SELECT billadj.submit_override('release', h.account, 'usage_confirmed', charge_id => h.charge_id, comment => 'a load test, agreed by phone') AS release
   FROM billadj.hold h WHERE h.ended_at IS NULL \gset
 SET SESSION AUTHORIZATION omar;
 SELECT billadj.approve_override(r.request_id, r.content_hash) AS state FROM billadj.override_request r WHERE r.request_id = :release;
