@@ -125,13 +125,29 @@ count_prints(const BjBaseline *b, uint8_t print, int *nearest)
 }
 
 /*
+ * Do regular rows repeat what they were so many whole days before?  Then it is
+ * their own period.  Rows sent again come closer together.
+ */
+static bool
+is_own_period(const BjBaseline *b, const BjRow *row)
+{
+	double		spacing = exp2_of(b->spacing);
+	double		days = b->repeat_lag * spacing / 86400;
+	int			whole = (int) (days + 0.5);
+
+	return b->regular >= 0.8f && whole >= 1 && size_of(days - whole) < 0.02 &&
+		(double) (row->at - b->last_at) / BJ_SECOND >= 0.6 * spacing;
+}
+
+/*
  * Do the last rows repeat a run of earlier quantities?  Only rare ones tell:
  * a print that is there often proves nothing, nor does one that hardly differs
  * from the one before: a slow drift passes the same values again.
  */
 static bool
-repeats_a_run(BjBaseline *b, double quantity)
+repeats_a_run(BjBaseline *b, const BjRow *row)
 {
+	double		quantity = row->quantity;
 	uint8_t		print = print_of(quantity);
 	int			at = b->fingerprint_at;
 	int			lag = b->repeat_lag;
@@ -150,7 +166,7 @@ repeats_a_run(BjBaseline *b, double quantity)
 		b->repeat_lag = (uint8_t) nearest;
 	}
 	b->prints[at] = print;
-	return b->repeat_run == 5;
+	return b->repeat_run == 5 && !is_own_period(b, row);
 }
 
 /* Days after the first row, for "once a day". */
@@ -250,7 +266,7 @@ bj_rules_observe(BjBaseline *b, const BjDetect *detect, const BjRow *row,
 		b->duplicate_day = today;
 		return false;
 	}
-	if (repeats_a_run(b, row->quantity) && detect->rules)
+	if (repeats_a_run(b, row) && detect->rules)
 		say(judgement, BJ_REASON_NEAR_DUPLICATE, row);
 	b->fingerprints[b->fingerprint_at] = fingerprint;
 	b->fingerprint_at = (uint8_t) ((b->fingerprint_at + 1) % BJ_FINGERPRINTS);

@@ -221,6 +221,76 @@ check_ties(void)
 	}
 }
 
+/* What repeats itself day by day is no run sent again. */
+static void
+check_periodic(int64_t spacing)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	int			told = 0;
+	int			count = (int) (40 * 24 * BJ_HOUR / spacing);
+
+	bj_stream_init(&stream);
+	for (int i = 0; i < count; i++)
+	{
+		BjRow		row = {.at = BEGIN + i * spacing};
+		int			of_day = i % (int) (24 * BJ_HOUR / spacing);
+
+		row.quantity = 1000 + of_day * 7919 % 613 * 3;
+		bj_stream_observe(&stream, &detect, &row, &j);
+		told += j.rules != 0;
+	}
+	ok(told == 0, "rows each %d minutes that repeat themselves daily: told of %d times", (int) (spacing / (BJ_HOUR / 60)), told);
+}
+
+/* Growth of five per cent a day is a leak; a shifted day says by how much. */
+static void
+check_named(void)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	bool		leak = false;
+	int			lag = 0;
+	double		longest = 0;
+
+	seed = 11;
+	bj_stream_init(&stream);
+	for (int hour = 0; hour < 1680; hour++)
+	{
+		BjRow		row = {.at = BEGIN + hour * BJ_HOUR,.quantity = usual(hour) * exp((hour > 1200 ? hour - 1200 : 0) * 0.0016)};
+
+		bj_stream_observe(&stream, &detect, &row, &j);
+		leak |= hour > 1200 && j.reason == BJ_REASON_LEAK;
+	}
+	ok(leak, "growth day by day is named a leak");
+	bj_stream_init(&stream);
+	for (int hour = 0; hour < 1680; hour++)
+	{
+		BjRow		row = {.at = BEGIN + hour * BJ_HOUR,.quantity = usual(hour > 1200 ? hour - 5 : hour)};
+
+		bj_stream_observe(&stream, &detect, &row, &j);
+		if (j.reason == BJ_REASON_ZONE && lag == 0)
+			lag = j.lag_hours;
+	}
+	ok(lag == 5, "a day that is late says by how many hours: %d", lag);
+	bj_stream_init(&stream);
+	for (int hour = 0; hour < 1680; hour++)
+	{
+		BjRow		row = {.at = BEGIN + hour * BJ_HOUR,.quantity = usual(hour > 1200 ? 1200 : hour)};
+
+		if (hour > 0 && hour % 300 < 3 && hour < 1200)
+			row.quantity = stream.baseline.last_value;
+		if (hour > 1200)
+			row.quantity = 777;
+		bj_stream_observe(&stream, &detect, &row, &j);
+		if (j.reason == BJ_REASON_STUCK && longest == 0)
+			longest = j.longest;
+	}
+	ok(longest >= 2 && longest < 8, "a stuck value says how long the longest run before was: %g", longest);
+}
+
 /* A fault is not learned, so that the same fault is found again. */
 static void
 check_again(void)
@@ -414,6 +484,9 @@ main(void)
 		check_case(&cases[i]);
 	check_rows();
 	check_ties();
+	check_periodic(BJ_HOUR);
+	check_periodic(BJ_HOUR / 2);
+	check_named();
 	check_again();
 	check_bytes();
 	check_absorbed(120, false);
