@@ -291,6 +291,48 @@ check_named(void)
 	ok(longest >= 2 && longest < 8, "a stuck value says how long the longest run before was: %g", longest);
 }
 
+/* A value that is stuck for the second time is found like the first. */
+static void
+check_stuck_again(void)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	bool		told[2] = {false, false};
+
+	seed = 13;
+	bj_stream_init(&stream);
+	for (int hour = 0; hour < 2200; hour++)
+	{
+		BjRow		row = {.at = BEGIN + hour * BJ_HOUR,.quantity = usual(hour)};
+
+		if ((hour >= 1700 && hour < 1716) || (hour >= 2000 && hour < 2009))
+			row.quantity = stream.baseline.last_value;
+		bj_stream_observe(&stream, &detect, &row, &j);
+		told[hour >= 2000] |= j.reason == BJ_REASON_STUCK;
+	}
+	ok(told[0] && told[1], "what is stuck again, and shorter, is found again");
+}
+
+/* Rows each five minutes: a slot's visits are days, not rows. */
+static void
+check_visits(void)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+
+	bj_stream_init(&stream);
+	for (int i = 0; i < 2 * 288; i++)
+	{
+		BjRow		row = {.at = BEGIN + i * (BJ_HOUR / 12),.quantity = 100 + i % 7};
+
+		bj_stream_observe(&stream, &detect, &row, &j);
+	}
+	ok((stream.baseline.visits[10] & 15) == 2 && stream.baseline.visits[10] >> 4 == 2,
+	   "two days of dense rows are two visits of a half hour: %x", stream.baseline.visits[10]);
+}
+
 /* A fault is not learned, so that the same fault is found again. */
 static void
 check_again(void)
@@ -487,6 +529,8 @@ main(void)
 	check_periodic(BJ_HOUR);
 	check_periodic(BJ_HOUR / 2);
 	check_named();
+	check_stuck_again();
+	check_visits();
 	check_again();
 	check_bytes();
 	check_absorbed(120, false);
