@@ -122,6 +122,87 @@ function profile_parts(    added, more, key)
 	print "COPY inserts no batches into a partitioned table whose statement triggers see its rows (CopyFrom() takes them one by one), each with a WAL record of its own."
 }
 
+# What detection adds, without what it adds to the checkpoint at the end.
+function detection_adds(c, host)
+{
+	return instr[c, host] - instr[c, "tiered"] - (part[c "." host, "ShutdownXLOG"] - part[c, "ShutdownXLOG"])
+}
+
+function detection_ratio(c, host)
+{
+	return (c, host) in instr ? ratio(detection_adds(c, host), instr[c, "plain"]) : "–"
+}
+
+function bytes_of(c, host) { return rows_wal[c, host] / runs[c, host] / rows[c] }
+
+function detection_line(title, kind,    i, c, n, all)
+{
+	printf "| %s |", title
+	for (i = 1; i <= ndetected; i++) {
+		c = detected[i] ".watched"
+		whole = part[c, "bj_baselines_find"] + part[c, "bj_baselines_write"] + part[c, "bj_incidents_row"] + part[c, "bj_baselines_can_find"] + part[c, "bj_anomalies_open"]
+		narrow = part[c, "bj_baselines_find_bucket"] + part[c, "bj_baselines_write_bucket"] + part[c, "bj_stream_absorb"] + part[c, "bj_baselines_open_buckets"]
+		n = kind == "added" ? detection_adds(detected[i], "watched") : kind == "checkpoint" ? part[c, "ShutdownXLOG"] - part[detected[i], "ShutdownXLOG"] : kind == "whole" ? whole : kind == "rest" ? part[c, "bj_detect_settle"] - whole - narrow : \
+			kind == "server" ? detection_adds(detected[i], "watched") - part[c, "bj_detect_settle"] - part[c, "bj_detect_note"] : part[c, kind]
+		printf " %s |", thousands(n)
+	}
+	print ""
+}
+
+function detection(    i, c)
+{
+	print ""
+	print "## Anomaly detection"
+	print ""
+	print "The tiered host with detection on, against the same without. Streams are known for six weeks. *Dense*: a stream has a row every three minutes, as they please; it is judged by the hour, one row in twenty ends an hour, and the others change only its narrow row in `billadj.open_bucket`. *Hourly*: a row at each full hour; each is judged by itself, and the wide row in `billadj.baseline` changes with each. In brackets: added, times the plain table, without the pages that the single-user backend writes as it ends, which elsewhere the checkpointer does."
+	print ""
+	print "| case | plain | without | dense | hourly | WAL: plain | without | dense |"
+	print "|---|---|---|---|---|---|---|---|"
+	for (i = 1; i <= ndetected; i++) {
+		c = detected[i]
+		printf "| %s | %s | %s | + %s (%s) | ", title[c], thousands(instr[c, "plain"]), thousands(instr[c, "tiered"]), thousands(detection_adds(c, "watched")), detection_ratio(c, "watched")
+		if ((c, "hourly") in instr)
+			printf "+ %s (%s) | ", thousands(detection_adds(c, "hourly")), detection_ratio(c, "hourly")
+		else
+			printf "– | "
+		if ((c, "watched") in best)
+			printf "%d | %d | %d (%s) |\n", bytes_of(c, "plain"), bytes_of(c, "tiered"), bytes_of(c, "watched"), ratio(bytes_of(c, "watched"), bytes_of(c, "plain"))
+		else
+			printf "– | – | – |\n"
+	}
+	print ""
+	print "| what | target | found | met |"
+	print "|---|---|---|---|"
+	for (i = 1; i <= ndetected; i++)
+		verdict(title[detected[i]] ", dense: added, times the plain table", detection_ratio(detected[i], "watched"), detected[i] == "few" ? 0.06 : 0.12, 1)
+	verdict("single row, own commit, dense: WAL, times the plain table", ("single", "watched") in best ? ratio(bytes_of("single", "watched"), bytes_of("single", "plain")) : "–", 2.50, 1)
+	print ""
+	print "What it spends, dense, in instructions a row:"
+	print ""
+	printf "| part |"
+	for (i = 1; i <= ndetected; i++)
+		printf " %s |", title[detected[i]]
+	print ""
+	printf "|---|"
+	for (i = 1; i <= ndetected; i++)
+		printf "---|"
+	print ""
+	detection_line("noting the rows in the statement", "bj_detect_note")
+	detection_line("opening the table of open buckets at commit", "bj_baselines_open_buckets")
+	detection_line("finding and reading the bucket: index, page", "bj_baselines_find_bucket")
+	detection_line("learning rows that only add to it", "bj_stream_absorb")
+	detection_line("writing it: `heap_update`", "bj_baselines_write_bucket")
+	detection_line("where an hour ends: the wide row read, judged, learned, both written", "whole")
+	detection_line("settling otherwise: sorting, memory", "rest")
+	detection_line("the server: locks released, more WAL flushed", "server")
+	detection_line("**all**", "added")
+	detection_line("not in it: pages written as the single-user backend ends", "checkpoint")
+	print ""
+	print "A stream that is touched has a narrow row to be found and to be updated, which is what `tier_total` costs again; the index has two texts, and `heap_update` compares the old and the new version byte by byte. Where several rows of a stream come in a statement they share it. The single row pays it alone, with the lock on one more table and index."
+	if (states > 0)
+		printf "\nUpdates of states: %d, of which %d were HOT.\n", states, hot_states
+}
+
 # how much less is added than by the other
 function less_added(c, host, other)
 {
@@ -152,6 +233,7 @@ $1 == "time" {
 $1 == "part" { part[$2, $3] = $4; has_parts = 1 }
 $1 == "tps" { tps[$2, $3, $4, $5] = $6 }
 $1 == "hot" { updates = $2; hot = $3 }
+$1 == "hot_states" { states = $2; hot_states = $3 }
 $1 == "aggregate" { if (aggregate[$2] == "" || $3 < aggregate[$2]) aggregate[$2] = $3 }
 $1 == "machine" || $1 == "version" { text[$1] = substr($0, length($1) + 2) }
 $1 == "seconds" { seconds = $2 }
@@ -163,6 +245,9 @@ END {
 	title["single"] = "single row, own commit"; title["transaction"] = "1,000 single rows in a transaction"
 	ncases = split("copy thousand few hundred single transaction", cases, " ")
 	nhosts = split("tiered linear set_based by_row", hosts, " ")
+	for (i = 1; i <= ncases; i++)
+		if ((cases[i], "watched") in instr)
+			detected[++ndetected] = cases[i]
 
 	print "# What a usage row costs"
 	print ""
@@ -170,7 +255,7 @@ END {
 	print ""
 	print "* Machine: " text["machine"] "."
 	print "* Versions: " text["version"] "; `-O2`, no LLVM."
-	print "* Host table: bigint identity primary key, unique text event key of 36 to 50 characters, account, meter, quantity (two decimals), time. The charge table of the open month has no index; the total has its primary key and fillfactor 10. Anomaly detection is off."
+	print "* Host table: bigint identity primary key, unique text event key of 36 to 50 characters, account, meter, quantity (two decimals), time. The charge table of the open month has no index; the total has its primary key and fillfactor 10. Anomaly detection is off, unless it is said."
 	print "* Rows: keys are drawn from 10,000 accounts × 5 meters, all of which have a total already; how many keys a row is said with each case, and the rows beyond that repeat the statement's keys, some much more often than others. One period."
 	print "* Prices: *tiered* is graduated with three tiers, *linear* is per unit. `set_based` is one PL/pgSQL statement trigger, `by_row` a PL/pgSQL row trigger, both tiered: a charge row for each usage row and a total for each key, by INSERT … ON CONFLICT DO UPDATE, into tables of the same columns, partitions and indexes."
 	print "* Server: fsync, full_page_writes, autovacuum and jit off, one backend on its own unless sessions are named. Every 1,000- and 100-row statement commits by itself. A WARNING or ERROR in the server's log fails the run."
@@ -229,6 +314,8 @@ END {
 		profile()
 		profile_parts()
 	}
+	if (("copy", "watched") in instr)
+		detection()
 	print ""
 	print "## Processor and wall time"
 	print ""

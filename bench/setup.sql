@@ -3,6 +3,9 @@
 
 CREATE SCHEMA bench;
 
+-- when the rows begin: in the hour after this
+CREATE FUNCTION bench.begin_at() RETURNS timestamptz LANGUAGE sql AS $$SELECT date_trunc('month', now(), 'UTC') + interval '11 hours'$$;
+
 -- ---- prices: five meters with three tiers, five linear ones ----
 
 CREATE TABLE bench.price AS
@@ -50,7 +53,7 @@ CREATE TABLE bench.parts_plain (
 CREATE TABLE bench.parts_tiered (LIKE bench.parts_plain INCLUDING ALL) PARTITION BY RANGE (at);
 SELECT format('CREATE TABLE bench.%1$s_1 PARTITION OF bench.%1$s FOR VALUES FROM (MINVALUE) TO (%2$L);
                CREATE TABLE bench.%1$s_2 PARTITION OF bench.%1$s FOR VALUES FROM (%2$L) TO (MAXVALUE)',
-              host, date_trunc('month', now(), 'UTC') + interval '12 hours')
+              host, bench.begin_at() + interval '25 minutes')
   FROM unnest(ARRAY['parts_plain', 'parts_tiered']) AS host \gexec
 
 SELECT count(*) AS attached
@@ -62,7 +65,9 @@ SELECT count(*) AS attached
 
 -- stmts statements of rows rows.  Each statement touches exactly keys keys of
 -- 10,000 accounts x 5 meters; the rows beyond that repeat them, the first ones
--- most.  pool: the keys to draw from.
+-- most.  pool: the keys to draw from.  A key has a row every three minutes, as
+-- they please: at least so dense are the meters that several rows of a key lie
+-- in a statement.
 CREATE TABLE bench.shape (shape text, stmts integer, rows integer, keys integer, pool integer);
 INSERT INTO bench.shape
 SELECT shape, greatest(CASE WHEN stmts > 1 THEN stmts * :scale / 100 ELSE 1 END, 1),
@@ -79,7 +84,7 @@ SELECT setseed(0.5);
 CREATE TABLE bench.gen AS
 SELECT shape, stmt, row_number() OVER (PARTITION BY shape, stmt ORDER BY random()) AS n,
        '-' || md5(shape || stmt || '/' || p) AS event_key, 'acct-' || key / 5 AS account, (key % 5 + 1)::text AS meter,
-       round((random() * 100)::numeric, 2) AS quantity, date_trunc('month', now(), 'UTC') + random() * interval '24 hours' AS at
+       round((random() * 100)::numeric, 2) AS quantity, NULL::timestamptz AS at
   FROM bench.shape,
        LATERAL generate_series(1, stmts) AS stmt,
        LATERAL generate_series(0, rows - 1) AS p,
@@ -87,7 +92,14 @@ SELECT shape, stmt, row_number() OVER (PARTITION BY shape, stmt ORDER BY random(
                             WHEN p < keys THEN p ELSE floor(power(random() + 0 * p, 2) * keys)::integer END AS slot) AS s,
        -- 20,011 is prime, so that no two slots of a statement are one key
        LATERAL (SELECT ((stmt * 77::bigint * (pool / 50000) + slot * CASE WHEN pool = 50000 THEN 20011::bigint ELSE 1 END) % pool)::integer AS key) AS k;
-CREATE INDEX ON bench.gen (shape, stmt, n);
+CREATE UNIQUE INDEX ON bench.gen (shape, stmt, n);
+UPDATE bench.gen
+   SET at = t.at
+  FROM (SELECT shape, stmt, n,
+               bench.begin_at() + get_byte(decode(md5(account || meter), 'hex'), 0) / 256.0 * interval '1 hour'
+               + sum(-ln(1 - random()) * interval '3 minutes') OVER (PARTITION BY shape, account, meter ORDER BY stmt, n) AS at
+          FROM bench.gen) AS t
+ WHERE t.shape = gen.shape AND t.stmt = gen.stmt AND t.n = gen.n;
 
 -- of the process that runs it: nanoseconds on a processor
 CREATE FUNCTION bench.cpu() RETURNS numeric LANGUAGE sql
@@ -97,7 +109,8 @@ CREATE FUNCTION bench.bytes(host text) RETURNS numeric LANGUAGE sql AS $$
 SELECT sum(pg_total_relation_size(relid)) FROM (
     SELECT relid FROM
         unnest(ARRAY['bench.' || host]
-               || CASE WHEN host IN ('tiered', 'linear', 'parts_tiered') THEN ARRAY['billadj.charge', 'billadj.tier_total'] END
+               || CASE WHEN host IN ('tiered', 'linear', 'parts_tiered', 'watched') THEN ARRAY['billadj.charge', 'billadj.tier_total'] END
+               || CASE WHEN host = 'watched' THEN ARRAY['billadj.baseline', 'billadj.open_bucket'] END
                || CASE WHEN host IN ('set_based', 'by_row') THEN ARRAY[host || '.charge', host || '.tier_total'] END) AS name,
         LATERAL (SELECT name::regclass AS relid UNION SELECT t.relid FROM pg_partition_tree(name::regclass) AS t) AS part) AS r
 $$;

@@ -1,0 +1,48 @@
+-- What bench/run measures of anomaly detection: the tiered host again, with
+-- detection on, and streams that are known for six weeks.
+--
+-- Accounts acct-…: a row every three minutes, as they please, so that one row in
+-- twenty ends an hour and the others only add to it.  Accounts hour-…: a row at
+-- each full hour, and each is judged by itself.
+
+CREATE TABLE bench.watched (LIKE bench.plain INCLUDING ALL);
+SELECT count(*) AS attached
+  FROM billadj.attach('bench.watched', account => 'account', occurred_at => 'at', meter => 'meter', quantity => 'quantity') \gset
+
+-- the rows of two cases, hourly
+CREATE TABLE bench.hourly AS
+SELECT shape, stmt, n, event_key, replace(account, 'acct-', 'hour-') AS account, meter, quantity,
+       bench.begin_at() + count(*) OVER (PARTITION BY shape, account, meter ORDER BY stmt, n) * interval '1 hour' AS at
+  FROM bench.gen
+ WHERE shape IN ('copy_small', 'copy', 'single');
+
+-- One stream of each kind learns from its rows, the others are like it.
+CREATE TABLE bench.model AS
+SELECT kind, array_agg(at ORDER BY at) AS times, array_agg(round((random() * 100)::numeric, 2)) AS quantities, NULL::bytea AS state, NULL::bytea AS bucket
+  FROM (SELECT 'acct-' AS kind, bench.begin_at() + interval '10 minutes' - sum(-ln(1 - random()) * interval '3 minutes') OVER (ORDER BY g) AS at
+          FROM generate_series(1, 42 * 480) AS g
+        UNION ALL
+        SELECT 'hour-', bench.begin_at() + (1 - g) * interval '1 hour' FROM generate_series(1, 42 * 24) AS g) AS v
+ GROUP BY kind;
+SELECT count(billadj.replace_baseline(kind || 'model', 't1', billadj.learn_rows(kind || 'model', 't1', times, quantities,
+             array_fill(NULL::numeric, ARRAY[cardinality(times)])))) AS learned
+  FROM bench.model \gset
+UPDATE bench.model SET state = b.state, bucket = (SELECT o.state FROM billadj.open_bucket o WHERE o.account = b.account)
+  FROM billadj.baseline b WHERE b.account = kind || 'model';
+
+-- No VACUUM afterwards: these rows are written every few minutes, so that their
+-- pages are never all visible.
+CREATE PROCEDURE bench.seed_streams() LANGUAGE plpgsql AS $$
+BEGIN
+    TRUNCATE billadj.baseline, billadj.open_bucket;
+    CREATE TEMP TABLE key ON COMMIT DROP AS
+    SELECT m.kind || k / 5 AS account, 't' || k % 5 + 1 AS meter, m.state, m.bucket
+      FROM bench.model AS m, generate_series(0, 49999) AS k WHERE m.kind = 'acct-'
+     UNION ALL
+    SELECT DISTINCT h.account, 't' || h.meter, m.state, m.bucket FROM bench.model AS m, bench.hourly AS h WHERE m.kind = 'hour-';
+    INSERT INTO billadj.baseline (account, meter, state) SELECT account, meter, state FROM key ORDER BY random();
+    INSERT INTO billadj.open_bucket (account, meter, state) SELECT account, meter, bucket FROM key WHERE bucket IS NOT NULL ORDER BY random();
+END $$;
+CALL bench.seed_streams();
+INSERT INTO bench.tiered (event_key, account, meter, quantity, at)
+SELECT DISTINCT ON (account, meter) 'seed-hour-' || account || meter, account, 't' || meter, quantity, date_trunc('month', now(), 'UTC') FROM bench.hourly;
