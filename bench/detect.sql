@@ -16,19 +16,25 @@ SELECT shape, stmt, n, event_key, replace(account, 'acct-', 'hour-') AS account,
   FROM bench.gen
  WHERE shape IN ('copy_small', 'copy', 'single');
 
--- One stream of each kind learns from its rows, the others are like it.
+-- A few streams learn from their rows, the others are like one of them: of the
+-- dense ones, one for each time in the hour at which the measured rows begin.
+CREATE TABLE bench.history AS
+SELECT 'acct-' AS kind, bench.begin_at() + interval '55 minutes' - sum(-ln(1 - random()) * interval '3 minutes') OVER (ORDER BY g) AS at,
+       round((random() * 100)::numeric, 2) AS quantity
+  FROM generate_series(1, 42 * 480) AS g
+UNION ALL
+SELECT 'hour-', bench.begin_at() + (1 - g) * interval '1 hour', round((random() * 100)::numeric, 2) FROM generate_series(1, 42 * 24) AS g;
 CREATE TABLE bench.model AS
-SELECT kind, array_agg(at ORDER BY at) AS times, array_agg(round((random() * 100)::numeric, 2)) AS quantities, NULL::bytea AS state, NULL::bytea AS bucket
-  FROM (SELECT 'acct-' AS kind, bench.begin_at() + interval '10 minutes' - sum(-ln(1 - random()) * interval '3 minutes') OVER (ORDER BY g) AS at
-          FROM generate_series(1, 42 * 480) AS g
-        UNION ALL
-        SELECT 'hour-', bench.begin_at() + (1 - g) * interval '1 hour' FROM generate_series(1, 42 * 24) AS g) AS v
- GROUP BY kind;
-SELECT count(billadj.replace_baseline(kind || 'model', 't1', billadj.learn_rows(kind || 'model', 't1', times, quantities,
+SELECT kind, phase, kind || 'model-' || phase AS account, array_agg(at ORDER BY at) AS times, array_agg(quantity ORDER BY at) AS quantities,
+       NULL::bytea AS state, NULL::bytea AS bucket
+  FROM bench.history JOIN generate_series(0, 11) AS phase ON at <= bench.begin_at() + phase * interval '5 minutes'
+ WHERE kind = 'acct-' OR phase = 0
+ GROUP BY kind, phase;
+SELECT count(billadj.replace_baseline(account, 't1', billadj.learn_rows(account, 't1', times, quantities,
              array_fill(NULL::numeric, ARRAY[cardinality(times)])))) AS learned
   FROM bench.model \gset
-UPDATE bench.model SET state = b.state, bucket = (SELECT o.state FROM billadj.open_bucket o WHERE o.account = b.account)
-  FROM billadj.baseline b WHERE b.account = kind || 'model';
+UPDATE bench.model AS m SET state = b.state, bucket = (SELECT o.state FROM billadj.open_bucket AS o WHERE o.account = b.account)
+  FROM billadj.baseline AS b WHERE b.account = m.account;
 
 -- No VACUUM afterwards: these rows are written every few minutes, so that their
 -- pages are never all visible.
@@ -36,8 +42,9 @@ CREATE PROCEDURE bench.seed_streams() LANGUAGE plpgsql AS $$
 BEGIN
     TRUNCATE billadj.baseline, billadj.open_bucket;
     CREATE TEMP TABLE key ON COMMIT DROP AS
-    SELECT m.kind || k / 5 AS account, 't' || k % 5 + 1 AS meter, m.state, m.bucket
-      FROM bench.model AS m, generate_series(0, 49999) AS k WHERE m.kind = 'acct-'
+    SELECT k.account, k.meter, m.state, m.bucket
+      FROM (SELECT 'acct-' || k / 5 AS account, 't' || k % 5 + 1 AS meter FROM generate_series(0, 49999) AS k) AS k
+      JOIN bench.model AS m ON m.kind = 'acct-' AND m.phase = bench.phase(k.account, k.meter)
      UNION ALL
     SELECT DISTINCT h.account, 't' || h.meter, m.state, m.bucket FROM bench.model AS m, bench.hourly AS h WHERE m.kind = 'hour-';
     INSERT INTO billadj.baseline (account, meter, state) SELECT account, meter, state FROM key ORDER BY random();

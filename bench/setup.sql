@@ -8,6 +8,9 @@ CREATE FUNCTION bench.begin_at() RETURNS timestamptz LANGUAGE sql AS $$SELECT da
 
 -- ---- prices: five meters with three tiers, five linear ones ----
 
+-- how far into that hour a key is by then, in twelfths
+CREATE FUNCTION bench.phase(account text, meter text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$SELECT get_byte(decode(md5(account || right(meter, 1)), 'hex'), 0) % 12$$;
+
 CREATE TABLE bench.price AS
 SELECT kind || i AS meter, i + CASE kind WHEN 'l' THEN 5 ELSE 0 END::bigint AS price_id,
        1000.0 AS bound_1, 100000.0 AS bound_2, 0.10 AS unit_1, 0.08 AS unit_2, 0.05 AS unit_3
@@ -96,7 +99,7 @@ CREATE UNIQUE INDEX ON bench.gen (shape, stmt, n);
 UPDATE bench.gen
    SET at = t.at
   FROM (SELECT shape, stmt, n,
-               bench.begin_at() + get_byte(decode(md5(account || meter), 'hex'), 0) / 256.0 * interval '1 hour'
+               bench.begin_at() + bench.phase(account, meter) * interval '5 minutes'
                + sum(-ln(1 - random()) * interval '3 minutes') OVER (PARTITION BY shape, account, meter ORDER BY stmt, n) AS at
           FROM bench.gen) AS t
  WHERE t.shape = gen.shape AND t.stmt = gen.stmt AND t.n = gen.n;
