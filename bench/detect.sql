@@ -16,19 +16,18 @@ SELECT shape, stmt, n, event_key, replace(account, 'acct-', 'hour-') AS account,
   FROM bench.gen
  WHERE shape IN ('copy_small', 'copy', 'single');
 
--- A few streams learn from their rows, the others are like one of them: of the
--- dense ones, one for each time in the hour at which the measured rows begin.
-CREATE TABLE bench.history AS
-SELECT 'acct-' AS kind, bench.begin_at() + interval '55 minutes' - sum(-ln(1 - random()) * interval '3 minutes') OVER (ORDER BY g) AS at,
-       round((random() * 100)::numeric, 2) AS quantity
-  FROM generate_series(1, 42 * 480) AS g
-UNION ALL
-SELECT 'hour-', bench.begin_at() + (1 - g) * interval '1 hour', round((random() * 100)::numeric, 2) FROM generate_series(1, 42 * 24) AS g;
+-- A few streams learn from rows of their own, the others are like one of them:
+-- of the dense ones, one for each time in the hour of the row before the
+-- measured ones.
 CREATE TABLE bench.model AS
-SELECT kind, phase, kind || 'model-' || phase AS account, array_agg(at ORDER BY at) AS times, array_agg(quantity ORDER BY at) AS quantities,
-       NULL::bytea AS state, NULL::bytea AS bucket
-  FROM bench.history JOIN generate_series(0, 11) AS phase ON at <= bench.begin_at() + phase * interval '5 minutes'
- WHERE kind = 'acct-' OR phase = 0
+SELECT kind, phase, kind || 'model-' || phase AS account, array_agg(at ORDER BY at) AS times,
+       array_agg(round((random() * 100)::numeric, 2)) AS quantities, NULL::bytea AS state, NULL::bytea AS bucket
+  FROM (SELECT 'acct-' AS kind, phase, bench.begin_at() + (phase + 0.5) * interval '5 minutes'
+               - coalesce(sum(-ln(1 - random()) * interval '3 minutes')
+                          OVER (PARTITION BY phase ORDER BY g ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), '0') AS at
+          FROM generate_series(0, 11) AS phase, generate_series(1, 42 * 480) AS g
+        UNION ALL
+        SELECT 'hour-', 0, bench.begin_at() + (1 - g) * interval '1 hour' FROM generate_series(1, 42 * 24) AS g) AS history
  GROUP BY kind, phase;
 SELECT count(billadj.replace_baseline(account, 't1', billadj.learn_rows(account, 't1', times, quantities,
              array_fill(NULL::numeric, ARRAY[cardinality(times)])))) AS learned

@@ -99,7 +99,7 @@ CREATE UNIQUE INDEX ON bench.gen (shape, stmt, n);
 UPDATE bench.gen
    SET at = t.at
   FROM (SELECT shape, stmt, n,
-               bench.begin_at() + bench.phase(account, meter) * interval '5 minutes'
+               bench.begin_at() + (bench.phase(account, meter) + 0.5) * interval '5 minutes'
                + sum(-ln(1 - random()) * interval '3 minutes') OVER (PARTITION BY shape, account, meter ORDER BY stmt, n) AS at
           FROM bench.gen) AS t
  WHERE t.shape = gen.shape AND t.stmt = gen.stmt AND t.n = gen.n;
