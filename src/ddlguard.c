@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "commands/event_trigger.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
@@ -203,6 +204,21 @@ look(const char *sql, SPIPlanPtr *plan, bool drop)
 	AtEOXact_GUC(true, nest);
 }
 
+/*
+ * A temporary table with no parent: nothing of ours, and applications make them
+ * by the thousand.  Commands within a function have events of their own.
+ */
+static bool
+makes_temporary(const Node *command)
+{
+	const CreateStmt *create = (const CreateStmt *) command;
+
+	if (IsA(command, CreateTableAsStmt))
+		return ((const CreateTableAsStmt *) command)->into->rel->relpersistence == RELPERSISTENCE_TEMP;
+	return IsA(command, CreateStmt) && create->inhRelations == NIL &&
+		create->relation->relpersistence == RELPERSISTENCE_TEMP;
+}
+
 static void
 guard_ddl(FunctionCallInfo fcinfo, const char *sql, SPIPlanPtr *plan, bool drop)
 {
@@ -211,6 +227,7 @@ guard_ddl(FunctionCallInfo fcinfo, const char *sql, SPIPlanPtr *plan, bool drop)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("can be called only as an event trigger")));
 	if (bj_taken_verbatim() || creating_extension || IsBinaryUpgrade ||
+		(!drop && makes_temporary(((EventTriggerData *) fcinfo->context)->parsetree)) ||
 		!OidIsValid(get_namespace_oid("billadj", true)))
 		return;
 	look(sql, plan, drop);
