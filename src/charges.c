@@ -923,11 +923,11 @@ bj_charges_find(BjBook book, int64 attachment_id, ChargedRow *rows, int nrows)
 /* ---- finding what was charged twice ---- */
 
 /*
- * What a look may cost the commit that asks: the last 4 MB of a partition, some
- * 25,000 charges, which is 10 ms, or 10,000 charges of one account.
+ * What a look may cost the commit that asks: the last 16 MB of a partition, some
+ * 100,000 charges, which is 50 ms, or 20,000 charges of one account.
  */
-#define LOOK_BLOCKS 512
-#define LOOK_ROWS 10000
+#define LOOK_BLOCKS 2048
+#define LOOK_ROWS 20000
 
 /* A usage row like the one asked for: its charges may come in any order. */
 typedef struct Alike
