@@ -34,7 +34,7 @@ bj_detect_defaults(void)
 	BjDetect	detect;
 
 	memset(&detect, 0, sizeof(detect));
-	detect.threshold = 0.64;
+	detect.threshold = 0.656;
 	detect.materiality = 0.1;
 	detect.new_normal_days = 14;
 	detect.passed_hours = 24;

@@ -3,8 +3,7 @@
  *	  One observation, looked at in many ways, and the verdict of all of them.
  *
  * Each channel makes a magnitude of the observation; its tail says how rare
- * that is.  The rarest speaks, and less loudly when no other agrees: a real
- * incident has witnesses.
+ * that is.  The rarest speaks.
  */
 #include "core/baseline_internal.h"
 
@@ -23,9 +22,8 @@
 #define DENSE_CREDIT 0.2
 #define DENSE_FROM 10.7f		/* log2 of seconds: half an hour */
 #define DENSE_OVER 2.5f			/* octaves, down to five minutes */
-#define ALONE 0.1				/* what a lead over the second is taxed */
 #define Z_CLIP 8.0
-#define SMOOTH_CLIP 12.0		/* sigmas */
+#define SMOOTH_CLIP 28.0		/* sigmas */
 #define RATIO_CLIP 4.0
 #define RATIO_FLOOR 0.02		/* of the level */
 #define NOTHING_SHARE 0.8		/* of what independent zeros would say */
@@ -34,8 +32,8 @@
 
 /* Decades that a channel must be ahead by, to count as much as the others. */
 static const double handicaps[BJ_CHANNELS] = {
-	[CH_SHORT] = 0.6,[CH_SEASONAL] = 0.6,[CH_Z] = 0.3,[CH_UP] = 0.1,[CH_DOWN] = 0.1,[CH_PATTERN] = 0.5,
-	[CH_RUN] = 0.4,[CH_GAP] = 0.6
+	[CH_SHORT] = 0.1,[CH_SEASONAL] = 0.4,[CH_Z] = 0.3,[CH_UP] = 0.2,[CH_DOWN] = 0.2,
+	[CH_RATIO] = 0.2,[CH_DAY] = 0.6,[CH_RUN] = 0.8,[CH_GAP] = 0.6
 };
 
 /*
@@ -237,7 +235,6 @@ nothing_rarity(const BjBaseline *b, const Finding *f)
 static void
 weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 {
-	double		second = 0;
 	bool		young = is_young(b, f);
 
 	f->decades = 0;
@@ -257,18 +254,11 @@ weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 	f->rarity[CH_GAP] = 0;
 	f->rarity[CH_NOTHING] = nothing_rarity(b, f);
 	for (int i = 0; i < CH_ALL; i++)
-	{
 		if (f->rarity[i] > f->decades)
 		{
-			second = f->decades;
 			f->decades = f->rarity[i];
 			f->channel = i;
 		}
-		else if (f->rarity[i] > second)
-			second = f->rarity[i];
-	}
-	if (f->channel < CH_RUN)
-		f->decades -= ALONE * (f->decades - second);
 	f->decades *= 1 + DENSE_CREDIT * clip((DENSE_FROM - b->spacing) / DENSE_OVER, 0, 1);
 }
 

@@ -18,7 +18,7 @@
 #define YOUNG_VISITS 4
 #define DAILY_HURRY 4			/* an observation a day: rates times this */
 #define TREND_DAYS 2.5
-#define TRUST 1.0				/* in the forecast that erred least */
+#define TRUST 0.6				/* in the forecast that erred least */
 
 /* A slot is a sign and log2 in 1/400 octave, about 1: 2^-40 to 2^40. */
 #define SLOT_STEPS 400

@@ -11,16 +11,16 @@
 #define BINS_PER_OCTAVE 3
 #define COUNT 4					/* an observation's weight in a bin */
 #define HALVING 6000			/* observations in which weights halve */
-#define UNSEEN_WEIGHT 0.4		/* observations */
-#define UNSEEN_SLOPE 2.0
+#define UNSEEN_WEIGHT 0.35		/* observations */
+#define UNSEEN_SLOPE 1.7
 #define UNSEEN_OCTAVES 6.0
-#define REACH 4.0				/* octaves beyond the largest that are learned */
+#define REACH 8					/* bins that one observation moves them by */
 #define BEYOND_STEPS 1024.0
-#define NEARLY 0.1				/* octaves below that count as large */
+#define NEARLY 0.09			/* octaves below that count as large */
 #define SLOPE_SEEN 12.0
 #define SLOPE_PRIOR 6.0
 #define SLOPE_MOST 5.0
-#define CREDIT 0.6				/* of history */
+#define CREDIT 0.65			/* of history */
 #define CREDIT_AT 4000.0		/* observations */
 #define LOG10_2 0.30102999566398120
 
@@ -33,7 +33,10 @@ bin_of(double magnitude)
 	return n - (n > bin);
 }
 
-/* Observations at or above a magnitude, linear inside the bin. */
+/*
+ * Observations at or above a magnitude, linear inside the bin.  What was too
+ * far beyond the largest to move the bins so far is in the last one.
+ */
 double
 bj_tail_weight(const BjTail *tail, double magnitude)
 {
@@ -44,7 +47,7 @@ bj_tail_weight(const BjTail *tail, double magnitude)
 	double		part;
 
 	if (at >= BJ_BINS)
-		return 0;
+		return magnitude <= tail->largest ? (double) tail->bins[BJ_BINS - 1] / COUNT : 0;
 	/* far below the largest: as usual as anything */
 	if (at < 0)
 		return HALVING;
@@ -132,17 +135,30 @@ is_empty(const BjTail *tail)
 	return true;
 }
 
-/* The largest as it will be; the bins may move. */
-static double
+/*
+ * The largest, and the bins as far as they move: one absurd value must not
+ * push the usual ones out of sight.  But it is known to have been: the like of
+ * it is no record.  What the last bin holds for that reason moves with it.
+ */
+static void
 raise_largest(BjTail *tail, double magnitude)
 {
-	/* one absurd value must not push the usual ones out of sight */
-	if (magnitude > tail->largest + REACH)
-		magnitude = tail->largest + REACH;
-	if (bin_of(magnitude) > tail->top)
-		align(tail, bin_of(magnitude));
-	tail->largest = (float) magnitude;
-	return magnitude;
+	int			by = bin_of(magnitude) - tail->top;
+	bool		beyond = bin_of(tail->largest) > tail->top;
+	uint8_t		last = tail->bins[BJ_BINS - 1];
+
+	if (by > REACH)
+		by = REACH;
+	if (by > 0)
+	{
+		align(tail, tail->top + by);
+		if (beyond)
+		{
+			tail->bins[BJ_BINS - 1 - by] = 0;
+			tail->bins[BJ_BINS - 1] = last;
+		}
+	}
+	tail->largest = (float) clip(magnitude, -300, 300);
 }
 
 static void
@@ -165,7 +181,7 @@ add_slowly(BjTail *tail, double magnitude, int weight)
 		tail->largest = (float) magnitude;
 	}
 	else if (magnitude > tail->largest)
-		magnitude = raise_largest(tail, magnitude);
+		raise_largest(tail, magnitude);
 	else
 		tail->largest = (float) (tail->largest - 1.0 / HALVING * weight / COUNT);
 	/* as long as the top bin holds any, the largest is in it */
@@ -178,7 +194,7 @@ add_slowly(BjTail *tail, double magnitude, int weight)
 	}
 	bin = bin_of(magnitude);
 	if (bin > tail->top)
-		align(tail, bin);
+		bin = tail->top;
 	if (BJ_BINS - 1 - (tail->top - bin) >= 0)
 		count_in(tail, BJ_BINS - 1 - (tail->top - bin), weight);
 }

@@ -487,7 +487,7 @@ check_absorbed(double seconds, bool priced)
 	{
 		at += (int64_t) (1e6 * seconds * -log(0.5001 + noise()));
 		row.at = i % 23 == 0 ? at - (int64_t) (1e10 * (0.5 + noise())) : at;
-		row.quantity = floor(10 * (0.5 + noise())) * (i % 3001 == 0 ? 5000 : 1) * (i % 997 == 0 ? -1 : 1);
+		row.quantity = floor(10 * (0.5 + noise())) * (i % 5003 == 0 ? 5000 : 1) * (i % 997 == 0 ? -1 : 1);
 		if (i % 101 == 0)
 			row = (BjRow) {.at = stream.baseline.last_at,.quantity = stream.baseline.last_value};
 		row.has_price = priced;
@@ -519,6 +519,44 @@ check_absorbed(double seconds, bool priced)
 	ok(wrong == 0, "each flipped byte is seen");
 }
 
+/*
+ * A value far beyond the largest moves the bins by a few octaves only, but is
+ * known to have been: the like of it is no record, a larger one is.
+ */
+static void
+check_record(void)
+{
+	BjTail		tail;
+	double		first;
+	double		again;
+	double		larger;
+	double		usual;
+
+	memset(&tail, 0, sizeof(tail));
+	for (int i = 0; i < 1000; i++)
+		bj_tail_add(&tail, i % 10 * 0.1, 4);
+	usual = bj_tail_rarity(&tail, 0.5, 1000);
+	first = bj_tail_rarity(&tail, 9, 1000);
+	bj_tail_add(&tail, 9, 4);
+	again = bj_tail_rarity(&tail, 9, 1001);
+	larger = bj_tail_rarity(&tail, 12, 1001);
+	ok(first > 4, "nine octaves beyond the largest: %.2f decades", first);
+	ok(again < first - 0.4 && tail.largest == 9, "the same again is no record: %.2f", again);
+	ok(larger > again + 0.5, "a larger one is: %.2f", larger);
+	ok(fabs(bj_tail_rarity(&tail, 0.5, 1001) - usual) < 0.01, "what is usual stays in sight");
+	for (int i = 0; i < 3; i++)
+		bj_tail_add(&tail, 9, 4);
+	larger = bj_tail_rarity(&tail, 9, 1004);
+	ok(larger < again - 0.3, "after four of them it is less of a surprise: %.2f", larger);
+	for (int i = 0; i < 60000; i++)
+	{
+		bj_tail_add(&tail, i % 10 * 0.1, 4);
+		if (i % 6000 == 5999)
+			bj_tail_halve(&tail);
+	}
+	ok(tail.largest < 1.1f, "and in time it is forgotten: %.2f octaves", (double) tail.largest);
+}
+
 int
 main(void)
 {
@@ -528,6 +566,7 @@ main(void)
 	check_ties();
 	check_periodic(BJ_HOUR);
 	check_periodic(BJ_HOUR / 2);
+	check_record();
 	check_named();
 	check_stuck_again();
 	check_visits();
