@@ -3,6 +3,7 @@
 # instr CASE HOST INSTRUCTIONS-A-ROW; part CASE FUNCTION INSTRUCTIONS-A-ROW
 # time CASE HOST ROUND CPU-µs WALL-µs WAL-BYTES DISK-BYTES, in the order measured
 # tps CLIENTS KEYS SLEEP HOST TPS; hot UPDATES HOT; aggregate NAME CPU-µs
+# long HOST FIRST-ROW|commit CPU-µs
 # machine TEXT; version TEXT; seconds N
 
 function sorted(list, n,    i, j, x)
@@ -232,6 +233,7 @@ $1 == "time" {
 }
 $1 == "part" { part[$2, $3] = $4; has_parts = 1 }
 $1 == "tps" { tps[$2, $3, $4, $5] = $6 }
+$1 == "long" { long_cpu[$2, $3] = $4 }
 $1 == "hot" { updates = $2; hot = $3 }
 $1 == "hot_states" { states = $2; hot_states = $3 }
 $1 == "aggregate" { if (aggregate[$2] == "" || $3 < aggregate[$2]) aggregate[$2] = $3 }
@@ -355,6 +357,18 @@ END {
 	}
 	print ""
 	printf "Updates of totals: %d, of which %d were HOT.\n", updates, hot
+	print ""
+	print "## One long transaction"
+	print ""
+	print "100,000 single-row INSERTs of one transaction, 1,000 keys, detection off: microseconds of processor time a row, by stretch. The first stretch has the first touch of each key; the commit writes each total once."
+	print ""
+	print "| rows | plain | tiered |"
+	print "|---|---|---|"
+	stretches = split("1 1001 10001 50001 100001", stretch, " ")
+	for (i = 1; i < stretches; i++)
+		printf "| %d to %d | %.1f | %.1f |\n", stretch[i], stretch[i + 1] - 1,
+			long_cpu["plain", stretch[i]] / (stretch[i + 1] - stretch[i]), long_cpu["tiered", stretch[i]] / (stretch[i + 1] - stretch[i])
+	printf "| the commit, all of it | %d | %d |\n", long_cpu["plain", "commit"], long_cpu["tiered", "commit"]
 	print ""
 	print "## Sessions"
 	print ""
