@@ -47,8 +47,16 @@ BEGIN
      UNION ALL
     SELECT DISTINCT h.account, 't' || h.meter, m.state, m.bucket FROM bench.model AS m, bench.hourly AS h WHERE m.kind = 'hour-';
     INSERT INTO billadj.baseline (account, meter, state) SELECT account, meter, state FROM key ORDER BY random();
-    INSERT INTO billadj.open_bucket (account, meter, state) SELECT account, meter, bucket FROM key WHERE bucket IS NOT NULL ORDER BY random();
+    -- its hour stands beside the total, as it does from the end of its first hour on
+    UPDATE billadj.tier_total AS t SET bucket = k.bucket FROM key AS k WHERE k.account = t.account AND k.meter = t.meter AND k.bucket IS NOT NULL;
+    INSERT INTO billadj.open_bucket (account, meter, state, period_start, price_id)
+    SELECT t.account, t.meter, '', t.period_start, t.price_id FROM billadj.tier_total AS t WHERE t.bucket <> '' ORDER BY random();
 END $$;
-CALL bench.seed_streams();
+
+-- The same without them, for what is measured without detection.
+CREATE PROCEDURE bench.forget_streams() LANGUAGE sql AS $$
+TRUNCATE billadj.baseline, billadj.open_bucket;
+UPDATE billadj.tier_total SET bucket = '' WHERE bucket <> '';
+$$;
 INSERT INTO bench.tiered (event_key, account, meter, quantity, at)
 SELECT DISTINCT ON (account, meter) 'seed-hour-' || account || meter, account, 't' || meter, quantity, date_trunc('month', now(), 'UTC') FROM bench.hourly;

@@ -21,7 +21,7 @@ FNR == 1 { run++ }
 }
 END {
 	count = split("billadj_usage_insert_trigger xact_callback bj_usagerow_read bj_tiertotals_find bj_rate_between bj_rate_at bj_charges_add bj_charges_close bj_tiertotals_update heap_insert heap_update " \
-		"bj_detect_note bj_detect_settle bj_baselines_open_buckets bj_baselines_find_bucket bj_baselines_write_bucket bj_stream_absorb " \
+		"bj_detect_note bj_detect_settle bj_detect_order bj_detect_absorb bj_detect_hold bj_detect_beside bj_baselines_open_buckets bj_baselines_find_bucket bj_baselines_write_bucket bj_stream_absorb " \
 		"bj_baselines_find bj_baselines_write bj_incidents_row bj_baselines_can_find bj_anomalies_open ShutdownXLOG", wanted, " ")
 	for (i = 1; i <= count; i++)
 		printf "part %s %s %d\n", name, wanted[i], (most[2, wanted[i]] - most[1, wanted[i]]) / rows

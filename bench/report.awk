@@ -141,10 +141,11 @@ function detection_line(title, kind,    i, c, n, all)
 	printf "| %s |", title
 	for (i = 1; i <= ndetected; i++) {
 		c = detected[i] ".watched"
-		whole = part[c, "bj_baselines_find"] + part[c, "bj_baselines_write"] + part[c, "bj_incidents_row"] + part[c, "bj_baselines_can_find"] + part[c, "bj_anomalies_open"]
-		narrow = part[c, "bj_baselines_find_bucket"] + part[c, "bj_baselines_write_bucket"] + part[c, "bj_stream_absorb"] + part[c, "bj_baselines_open_buckets"]
-		n = kind == "added" ? detection_adds(detected[i], "watched") : kind == "checkpoint" ? part[c, "ShutdownXLOG"] - part[detected[i], "ShutdownXLOG"] : kind == "whole" ? whole : kind == "rest" ? part[c, "bj_detect_settle"] - whole - narrow : \
-			kind == "server" ? detection_adds(detected[i], "watched") - part[c, "bj_detect_settle"] - part[c, "bj_detect_note"] : part[c, kind]
+		whole = part[c, "bj_detect_settle"] + part[c, "bj_detect_hold"] + part[c, "bj_detect_beside"]
+		n = kind == "added" ? detection_adds(detected[i], "watched") : kind == "checkpoint" ? part[c, "ShutdownXLOG"] - part[detected[i], "ShutdownXLOG"] : kind == "whole" ? whole : \
+			kind == "total" ? part[c, "bj_tiertotals_find"] + part[c, "bj_tiertotals_update"] - part[detected[i], "bj_tiertotals_find"] - part[detected[i], "bj_tiertotals_update"] : \
+			kind == "rest" ? detection_adds(detected[i], "watched") - whole - part[c, "bj_detect_note"] - part[c, "bj_detect_order"] - part[c, "bj_detect_absorb"] - \
+			(part[c, "bj_tiertotals_find"] + part[c, "bj_tiertotals_update"] - part[detected[i], "bj_tiertotals_find"] - part[detected[i], "bj_tiertotals_update"]) : part[c, kind]
 		printf " %s |", thousands(n)
 	}
 	print ""
@@ -155,7 +156,7 @@ function detection(    i, c)
 	print ""
 	print "## Anomaly detection"
 	print ""
-	print "The tiered host with detection on, against the same without. Streams are known for six weeks. *Dense*: a stream has a row every three minutes, as they please; it is judged by the hour, one row in twenty ends an hour, and the others change only its narrow row in `billadj.open_bucket`. *Hourly*: a row at each full hour; each is judged by itself, and the wide row in `billadj.baseline` changes with each. In brackets: added, times the plain table, without the pages that the single-user backend writes as it ends, which elsewhere the checkpointer does."
+	print "The tiered host with detection on, against the same without. Streams are known for six weeks. *Dense*: a stream has a row every three minutes, as they please; it is judged by the hour, one row in twenty ends an hour, and the others change only its open hour, which stands beside the total. *Hourly*: a row at each full hour; each is judged by itself, and the wide row in `billadj.baseline` changes with each. In brackets: added, times the plain table, without the pages that the single-user backend writes as it ends, which elsewhere the checkpointer does."
 	print ""
 	print "| case | plain | without | dense | hourly | WAL: plain | without | dense |"
 	print "|---|---|---|---|---|---|---|---|"
@@ -189,17 +190,15 @@ function detection(    i, c)
 		printf "---|"
 	print ""
 	detection_line("noting the rows in the statement", "bj_detect_note")
-	detection_line("opening the table of open buckets at commit", "bj_baselines_open_buckets")
-	detection_line("finding and reading the bucket: index, page", "bj_baselines_find_bucket")
-	detection_line("learning rows that only add to it", "bj_stream_absorb")
-	detection_line("writing it: `heap_update`", "bj_baselines_write_bucket")
-	detection_line("where an hour ends: the wide row read, judged, learned, both written", "whole")
-	detection_line("settling otherwise: sorting, memory", "rest")
-	detection_line("the server: locks released, more WAL flushed", "server")
+	detection_line("sorting them at commit", "bj_detect_order")
+	detection_line("the open hour read, learned, written again", "bj_detect_absorb")
+	detection_line("reading and writing the total, which is wider for it", "total")
+	detection_line("where an hour ends: the wide row read, judged, learned, all of it written", "whole")
+	detection_line("the server and the rest: locks, memory, WAL flushed", "rest")
 	detection_line("**all**", "added")
 	detection_line("not in it: pages written as the single-user backend ends", "checkpoint")
 	print ""
-	print "A stream that is touched has a narrow row to be found and to be updated, which is what `tier_total` costs again; the index has two texts, and `heap_update` compares the old and the new version byte by byte. Where several rows of a stream come in a statement they share it. The single row pays it alone, with the lock on one more table and index."
+	print "The open hour of a stream stands in the row of its total, which is found and written anyway; only where an hour ends, one row in twenty here, the wide row is. Under a linear price, which has no total, the open hour has a row of its own in `billadj.open_bucket`, to be found and written."
 	if (states > 0)
 		printf "\nUpdates of states: %d, of which %d were HOT.\n", states, hot_states
 }
@@ -234,7 +233,7 @@ $1 == "time" {
 $1 == "part" { part[$2, $3] = $4; has_parts = 1 }
 $1 == "tps" { tps[$2, $3, $4, $5] = $6 }
 $1 == "long" { long_cpu[$2, $3] = $4 }
-$1 == "hot" { updates = $2; hot = $3 }
+$1 == "hot" { updates += $2; hot += $3 }
 $1 == "hot_states" { states = $2; hot_states = $3 }
 $1 == "aggregate" { if (aggregate[$2] == "" || $3 < aggregate[$2]) aggregate[$2] = $3 }
 $1 == "machine" || $1 == "version" { text[$1] = substr($0, length($1) + 2) }

@@ -261,7 +261,7 @@ DELETE FROM billadj.charge;
 RESET session_replication_role;
 SET ROLE billadj_operator;
 UPDATE billadj.charge SET amount = 0;
-INSERT INTO billadj.tier_total VALUES (now(), 1, 'x', 'x', 1, 1, 1);
+INSERT INTO billadj.tier_total VALUES (now(), 1, 'x', 'x', '', 1, 1, 1);
 RESET ROLE;
 SELECT * FROM oracle.differences();
 DROP SCHEMA host, oracle CASCADE;

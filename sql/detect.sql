@@ -15,8 +15,8 @@ SELECT count(*) > 0 AS imported FROM billadj.import_rate_card('{"code": "detect"
 
 -- the states of streams as of now
 CREATE VIEW baselines AS
-SELECT b.account, b.meter, b.problem, billadj.join_state(b.state, o.state) AS state, o.state IS NOT NULL AS by_bucket
-  FROM billadj.baseline b LEFT JOIN billadj.open_bucket o USING (account, meter);
+SELECT b.account, b.meter, b.problem, b.state, o.account IS NOT NULL AS by_bucket
+  FROM billadj.stream_states() b LEFT JOIN billadj.open_bucket o USING (account, meter);
 -- The same usage in a table for each way of loading: regular hours, a day with
 -- five rows an hour, a spike, a shift that stays, an outage, duplicates.
 CREATE TABLE source AS
@@ -295,6 +295,61 @@ SELECT count(*) AS streams, count(*) FILTER (WHERE r.rows > 0) AS sound,
   FROM billadj.baseline b, billadj.read_baseline(b.account, b.meter, b.state) r WHERE b.account ~ '^harm-';
 SELECT DISTINCT state FROM billadj.anomaly WHERE account ~ '^harm-' AND rule = 'spike' AND substr(account, 6)::integer >= 45;
 SELECT count(*) > 0 AS rebuilt, count(*) FILTER (WHERE billadj.rebuild_baseline(account, meter) = 621) = count(*) AS whole FROM billadj.baseline WHERE account ~ '^harm-[12]';
+
+-- ---- under tiers the open hour stands beside the newest total ----
+-- through the end of a month, and a price that follows within one
+SELECT count(*) > 0 AS imported FROM billadj.import_rate_card('{"code": "detect-more", "priority": 1, "currency": "USD", "prices": [
+    {"meter": "gb", "model": "graduated", "tiers": [{"up_to": 20000, "unit_amount": "0.11"}, {"up_to": null, "unit_amount": "0.04"}]}]}', '[2024-01-20, 2024-01-27)');
+TRUNCATE ordered;
+INSERT INTO ordered
+SELECT row_number() OVER (ORDER BY at, id), s.*
+  FROM (SELECT format('6-gb-%s', lpad(g::text, 6, '0')) AS id, 'acct-6', 'gb', CASE WHEN g = 3500 THEN 40000 ELSE 1 + (hashtext('q' || g) & 1023) % 90 END,
+               timestamptz '2024-01-01 00:00+00' + g * interval '10 minutes' + (hashtext('t' || g) & 1023) % 29 * interval '1 minute' + g % 60 * interval '1 second' AS at
+          FROM generate_series(0, 5000) g) s;
+INSERT INTO by_copy SELECT id, 'c-' || account, meter, quantity, at FROM ordered;
+CALL load_in('by_hundred', 'h-', 100);
+CALL load_in('one_by_one', 'o-', 1);
+SELECT count(*) AS ways, count(DISTINCT state) AS states, bool_and(by_bucket) AS by_bucket FROM baselines WHERE account ~ 'acct-6';
+SELECT o.account, o.state = '' AS elsewhere, o.period_start, count(*) FILTER (WHERE t.bucket <> '') AS buckets, count(*) AS totals, max(t.period_start) AS newest
+  FROM billadj.open_bucket o JOIN billadj.tier_total t USING (account, meter) WHERE account ~ 'acct-6' GROUP BY o.account, o.meter ORDER BY 1;
+SELECT account, meter FROM billadj.open_bucket WHERE meter = 'calls' AND (state = '' OR period_start IS NOT NULL);
+-- late for the hour, in a total that is not the newest: not learned, and it stays where it is
+INSERT INTO one_by_one VALUES ('6 late', 'o-acct-6', 'gb', 3, '2024-01-31 22:00+00');
+SELECT rule, observed FROM billadj.anomaly WHERE account = 'o-acct-6' AND rule = 'late';
+SELECT t.period_start, t.bucket <> '' AS bucket FROM billadj.tier_total t WHERE account = 'o-acct-6' ORDER BY 1, 2;
+-- a price per unit again: the hour stays beside the total, which is written for it
+SELECT count(*) > 0 AS imported FROM billadj.import_rate_card('{"code": "detect-unit", "priority": 2, "currency": "USD", "prices": [{"meter": "gb", "model": "per_unit", "unit_amount": "0.11"}]}', '[2024-02-05,)');
+INSERT INTO one_by_one SELECT '6-unit-' || g, a, 'gb', g % 7, timestamptz '2024-02-05 02:00+00' + g * interval '13 minutes' FROM generate_series(0, 40) g, unnest(ARRAY['o-acct-6']) a;
+INSERT INTO by_hundred SELECT '6-unit-' || g, 'h-acct-6', 'gb', g % 7, timestamptz '2024-02-05 02:00+00' + g * interval '13 minutes' FROM generate_series(0, 40) g;
+INSERT INTO by_copy VALUES ('6 late', 'c-acct-6', 'gb', 3, '2024-01-31 22:00+00');
+INSERT INTO by_hundred VALUES ('6 late', 'h-acct-6', 'gb', 3, '2024-01-31 22:00+00');
+INSERT INTO by_copy SELECT '6-unit-' || g, 'c-acct-6', 'gb', g % 7, timestamptz '2024-02-05 02:00+00' + g * interval '13 minutes' FROM generate_series(0, 40) g;
+SELECT count(*) AS ways, count(DISTINCT r.rows) AS rows FROM baselines b, billadj.read_baseline(b.account, b.meter, b.state) r WHERE account ~ 'acct-6';
+SELECT o.account, o.period_start, count(*) FILTER (WHERE t.bucket <> '') AS buckets
+  FROM billadj.open_bucket o JOIN billadj.tier_total t USING (account, meter) WHERE account ~ 'acct-6' GROUP BY o.account, o.period_start ORDER BY 1;
+-- its bytes damaged, its total taken away, its baseline forgotten: usage goes on
+INSERT INTO one_by_one SELECT format('%s %s', a, g), a, 'gb', 100 + g * 7 % 13, timestamptz '2024-01-01' + g * interval '10 minutes' + (hashtext('t' || g) & 1023) % 29 * interval '1 minute'
+  FROM (SELECT 'beside-' || n FROM generate_series(0, 29) n) x(a), generate_series(0, 600) g;
+SELECT count(*) AS beside FROM billadj.tier_total WHERE account ~ '^beside-' AND bucket <> '';
+UPDATE billadj.open_bucket SET state = '', period_start = '2024-01-01+00', price_id = 999 WHERE account ~ '^beside-2[89]';
+UPDATE billadj.tier_total SET bucket = harmed(bucket, substr(account, 8)::integer) WHERE account ~ '^beside-' AND substr(account, 8)::integer < 18;
+DELETE FROM billadj.tier_total WHERE account ~ '^beside-' AND substr(account, 8)::integer BETWEEN 18 AND 21;
+DELETE FROM billadj.open_bucket WHERE account ~ '^beside-' AND substr(account, 8)::integer BETWEEN 22 AND 25;
+DELETE FROM billadj.baseline WHERE account ~ '^beside-' AND substr(account, 8)::integer BETWEEN 24 AND 27;
+SET client_min_messages = error;
+INSERT INTO one_by_one SELECT format('%s %s', a, g), a, 'gb', 100, timestamptz '2024-01-01' + g * interval '10 minutes' + (hashtext('t' || g) & 1023) % 29 * interval '1 minute'
+  FROM (SELECT 'beside-' || n FROM generate_series(0, 29) n) x(a), generate_series(601, 640) g;
+SET client_min_messages = warning;
+SELECT (SELECT count(*) FROM one_by_one WHERE account ~ '^beside-') - count(*) AS not_charged FROM billadj.charge WHERE account ~ '^beside-';
+SELECT count(*) AS streams, count(*) FILTER (WHERE r.rows > 0) AS sound, count(*) FILTER (WHERE problem IS NOT NULL) AS named
+  FROM billadj.stream_states() b, billadj.read_baseline(b.account, b.meter, b.state) r WHERE b.account ~ '^beside-';
+-- one hour each, where open_bucket says that it is
+SELECT count(*) AS streams, count(*) FILTER (WHERE t.buckets > 1 OR t.wrong) AS wrong
+  FROM billadj.baseline b
+  LEFT JOIN billadj.open_bucket o USING (account, meter)
+ CROSS JOIN LATERAL (SELECT count(*) AS buckets, bool_or((t.period_start, t.price_id) IS DISTINCT FROM (o.period_start, o.price_id)) AS wrong
+                       FROM billadj.tier_total t WHERE t.account = b.account AND t.meter = b.meter AND t.bucket <> '') t
+ WHERE account ~ '^beside-';
 
 -- ---- not looked at ----
 SELECT count(*) > 0 AS remapped FROM billadj.remap('one_by_one', detect => false);

@@ -5,10 +5,16 @@
  * Rows are read as of now (SnapshotSelf) and written at commit only, so that
  * no isolation level makes a serialization failure of it.
  *
- * A stream that is judged by buckets has two rows.  billadj.open_bucket has the
- * head of its baseline and is rewritten with each usage row; billadj.baseline has
- * all of it, as it was when the bucket began.  The row of open_bucket is then
- * the lock of the stream, that of billadj.baseline for any other.
+ * A stream that is judged by buckets has two rows.  The head of its baseline is
+ * rewritten with each usage row; billadj.baseline has all of it, as it was when
+ * the bucket began.  The head stands in billadj.open_bucket or, under a price
+ * that is not linear, beside a total in billadj.tier_total, which is written at
+ * the same commits: then open_bucket says beside which one.  It moves on to
+ * totals of later periods and prices, in the order in which totals are locked,
+ * and never back; so whoever locks totals in that order meets it.
+ *
+ * The row that has the head is the lock of the stream; that of billadj.baseline
+ * for a stream that is judged row by row.
  */
 #ifndef BILLADJ_BASELINES_H
 #define BILLADJ_BASELINES_H
@@ -17,6 +23,7 @@
 
 #include "core/baseline.h"
 #include "keytext.h"
+#include "tiertotals.h"
 
 typedef struct Baselines Baselines;
 
@@ -34,6 +41,27 @@ extern void bj_baselines_close(Baselines *store);
  */
 extern Baselines *bj_baselines_open_buckets(const char **problem);
 extern bool bj_baselines_can_find(Baselines *store, const char **problem);
+
+/*
+ * True if the head of a stream stands beside a total, whose key is then *key;
+ * its texts are the caller's.  thorough: as below.
+ */
+extern bool bj_baselines_beside(Baselines *store, KeyText account, KeyText meter,
+								bool thorough, TotalKey *key);
+
+/* A total of the stream that this transaction has written, and so locked. */
+typedef struct HeldTotal
+{
+	TotalKey	key;
+	TotalRow	row;			/* as it is now; without a version: find it */
+} HeldTotal;
+
+/*
+ * For the stream that is found next: the total that has its head, and the last
+ * one in their order, to which the head may move when all of the baseline is
+ * written.  NULL: none is held.  To be said before each find.
+ */
+extern void bj_baselines_hold(Baselines *store, HeldTotal *home, HeldTotal *newest);
 
 /*
  * Reads the head of a stream that is judged by buckets; nothing else of

@@ -26,7 +26,7 @@
 #include "incidents.h"
 
 /* One stream of this transaction.  Never moved: rows point to it. */
-typedef struct DetectStream
+struct DetectStream
 {
 	KeyText		account;		/* copied, as is the meter */
 	KeyText		meter;
@@ -34,7 +34,10 @@ typedef struct DetectStream
 	uint32		first;			/* where its rows begin, while they are sorted */
 	uint32		n;
 	BjStream   *ahead;			/* for reject: as if all were learned; or NULL */
-} DetectStream;
+	bool		settled;		/* nothing is left to be done at this commit */
+	HeldTotal  *home;			/* the total that has its head; or NULL */
+	HeldTotal  *newest;			/* the last of its totals */
+};
 
 static inline uint32
 stream_hash(const DetectStream *s)
@@ -300,7 +303,13 @@ put_in_order(uint32 from)
 	o.rows = palloc_extended(n * sizeof(DetectRow *), MCXT_ALLOC_HUGE);
 	o.nstreams = 0;
 	for (uint32 i = from; i < notes->n; i++)
-		notes->rows[i].stream->n = 0;
+	{
+		DetectStream *s = notes->rows[i].stream;
+
+		s->n = 0;
+		s->settled = false;
+		s->home = s->newest = NULL;
+	}
 	for (uint32 i = from; i < notes->n; i++)
 		if (notes->rows[i].stream->n++ == 0)
 			o.streams[o.nstreams++] = notes->rows[i].stream;
@@ -463,19 +472,26 @@ bj_detect_end_statement(void)
 
 /* ---- settling ---- */
 
+/* From bj_detect_order() to bj_detect_settle(). */
 typedef struct Settling
 {
-	Baselines  *baselines;
+	MemoryContext whole;		/* of all this */
+	Ordered		order;
+	Baselines  *baselines;		/* NULL until a total has not all that is
+								 * needed */
 	Anomalies  *anomalies;		/* NULL until a stream needs more than a bucket */
 	Duplicates *duplicates;
 	Incidents  *incidents;		/* of one stream, as is the context */
 	MemoryContext context;
 	bool		warned;
+	uint8		bucket[BJ_BUCKET_SIZE]; /* of bj_detect_absorb() */
 } Settling;
+
+static Settling *settling = NULL;
 
 /* No reason to lose the usage. */
 static void
-warn_not_looked_at(Settling *settling, const char *problem)
+warn_not_looked_at(const char *problem)
 {
 	if (!settling->warned)
 		ereport(WARNING,
@@ -485,9 +501,24 @@ warn_not_looked_at(Settling *settling, const char *problem)
 	settling->warned = true;
 }
 
+static bool
+open_buckets(void)
+{
+	const char *problem;
+
+	if (settling->baselines != NULL)
+		return true;
+	if (settling->warned)
+		return false;
+	settling->baselines = bj_baselines_open_buckets(&problem);
+	if (settling->baselines == NULL)
+		warn_not_looked_at(problem);
+	return settling->baselines != NULL;
+}
+
 /* What rows need of which more is to be said or learned than the bucket has. */
 static bool
-open_whole(Settling *settling)
+open_whole(void)
 {
 	const char *problem = NULL;
 
@@ -499,7 +530,7 @@ open_whole(Settling *settling)
 		settling->anomalies = bj_anomalies_open(&problem);
 	if (settling->anomalies == NULL)
 	{
-		warn_not_looked_at(settling, problem);
+		warn_not_looked_at(problem);
 		return false;
 	}
 	settling->duplicates = bj_duplicates_begin(CurrentMemoryContext);
@@ -528,7 +559,7 @@ warn_damaged(const DetectStream *s)
  * was found has one.  False if somebody else wrote the stream.
  */
 static bool
-settle_whole(Settling *settling, const DetectStream *s, DetectRow **rows, bool thorough,
+settle_whole(const DetectStream *s, DetectRow **rows, bool thorough,
 			 const BjDetect *detect, const BjBaseline *head, uint32 absorbed)
 {
 	Incidents  *in = settling->incidents;
@@ -578,13 +609,93 @@ absorb(const DetectStream *s, DetectRow **rows, const BjDetect *detect, BjBaseli
 	return n;
 }
 
+static DetectRow **
+rows_of(const DetectStream *s)
+{
+	return settling->order.rows + s->first;
+}
+
+DetectStream **
+bj_detect_order(uint32 *n)
+{
+	MemoryContext context;
+	MemoryContext old;
+
+	*n = 0;
+	if (!bj_detect_noted())
+		return NULL;
+	context = AllocSetContextCreate(notes->context, "billadj settle", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	settling = palloc0(sizeof(Settling));
+	settling->whole = context;
+	settling->order = put_in_order(0);
+	MemoryContextSwitchTo(old);
+	*n = settling->order.nstreams;
+	return settling->order.streams;
+}
+
+TotalKey
+bj_detect_key(const DetectStream *s)
+{
+	return (TotalKey) {BJ_BOOK_BILLED, s->account, s->meter};
+}
+
+bool
+bj_detect_beside(DetectStream *s, bool again, TotalKey *key)
+{
+	MemoryContext old = MemoryContextSwitchTo(settling->whole);
+	bool		beside = open_buckets() &&
+		bj_baselines_beside(settling->baselines, s->account, s->meter, again, key);
+
+	MemoryContextSwitchTo(old);
+	return beside;
+}
+
+bool
+bj_detect_absorb(const DetectStream *s, TotalRow *row)
+{
+	BjDetect	detect;
+	BjBaseline	head;
+
+	if (!detect_for(s, &detect))
+		return true;
+	if (bj_bucket_decode((const uint8_t *) row->bucket, row->bucket_size, bj_baselines_crc, &head) != BJ_OK ||
+		!bj_baseline_has_bucket(&head) || absorb(s, rows_of(s), &detect, &head) < s->n)
+		return false;
+	bj_bucket_encode(&head, bj_baselines_crc, settling->bucket);
+	row->bucket = (const char *) settling->bucket;
+	return true;
+}
+
+void
+bj_detect_hold(DetectStream *s, TierTotals *totals, const TotalKey *key, const TotalRow *row,
+			   bool had_head, bool settled)
+{
+	MemoryContext old;
+
+	s->settled |= settled;
+	if (s->settled)
+		return;
+	old = MemoryContextSwitchTo(settling->whole);
+	s->newest = palloc(sizeof(HeldTotal));
+	*s->newest = (HeldTotal) {bj_detect_key(s), *row};
+	s->newest->key.period_start = key->period_start;
+	s->newest->key.price_id = key->price_id;
+	if (row->version != NULL)
+		bj_tiertotals_keep(totals, &s->newest->row);
+	if (had_head)
+		s->home = s->newest;
+	MemoryContextSwitchTo(old);
+}
+
 /*
  * One stream.  Repeats when somebody else wrote it between our look and our
  * write; then nothing of the first try is left but numbers not used.
  */
 static void
-settle_stream(Settling *settling, const DetectStream *s, DetectRow **rows)
+settle_stream(const DetectStream *s)
 {
+	DetectRow **rows = rows_of(s);
 	BjDetect	detect;
 	bool		done = false;
 
@@ -597,6 +708,7 @@ settle_stream(Settling *settling, const DetectStream *s, DetectRow **rows)
 		MemoryContext old;
 
 		CHECK_FOR_INTERRUPTS();
+		bj_baselines_hold(settling->baselines, s->home, s->newest);
 		if (bj_baselines_find_bucket(settling->baselines, s->account, s->meter, look > 0, &head))
 			absorbed = absorb(s, rows, &detect, &head);
 		if (absorbed == s->n)
@@ -604,10 +716,10 @@ settle_stream(Settling *settling, const DetectStream *s, DetectRow **rows)
 			done = bj_baselines_write_bucket(settling->baselines, &head);
 			continue;
 		}
-		if (!open_whole(settling))
+		if (!open_whole())
 			return;
 		old = MemoryContextSwitchTo(settling->context);
-		done = settle_whole(settling, s, rows, look > 0, &detect, &head, absorbed);
+		done = settle_whole(s, rows, look > 0, &detect, &head, absorbed);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(settling->context);
 	}
@@ -620,26 +732,24 @@ settle_context(void *arg)
 }
 
 static void
-settle_streams(Ordered o)
+settle_streams(void)
 {
-	const char *problem;
-	Settling	settling = {0};
+	for (uint32 i = 0; i < settling->order.nstreams; i++)
+	{
+		DetectStream *s = settling->order.streams[i];
 
-	settling.baselines = bj_baselines_open_buckets(&problem);
-	if (settling.baselines == NULL)
-	{
-		warn_not_looked_at(&settling, problem);
-		return;
+		if (!s->settled && open_buckets())
+			settle_stream(s);
 	}
-	for (uint32 i = 0; i < o.nstreams; i++)
-		settle_stream(&settling, o.streams[i], o.rows + o.streams[i]->first);
-	if (settling.anomalies != NULL)
+	if (settling->anomalies != NULL)
 	{
-		bj_duplicates_settle(settling.duplicates, settling.anomalies);
+		bj_duplicates_settle(settling->duplicates, settling->anomalies);
 		PopActiveSnapshot();
-		bj_anomalies_close(settling.anomalies);
+		bj_anomalies_close(settling->anomalies);
 	}
-	bj_baselines_close(settling.baselines);
+	if (settling->baselines == NULL)
+		return;
+	bj_baselines_close(settling->baselines);
 	CommandCounterIncrement();
 }
 
@@ -652,22 +762,19 @@ bj_detect_noted(void)
 void
 bj_detect_settle(void)
 {
-	MemoryContext context;
 	MemoryContext old;
 	ErrorContextCallback callback;
-	Ordered		o;
 
 	if (!bj_detect_noted())
 		return;
-	context = AllocSetContextCreate(notes->context, "billadj settle", ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
-	o = put_in_order(0);
-	callback = (ErrorContextCallback) {error_context_stack, settle_context, &o.nstreams};
+	old = MemoryContextSwitchTo(settling->whole);
+	callback = (ErrorContextCallback) {error_context_stack, settle_context, &settling->order.nstreams};
 	error_context_stack = &callback;
-	settle_streams(o);
+	settle_streams();
 	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
+	MemoryContextDelete(settling->whole);
+	settling = NULL;
 	/* another module's pre-commit callback may still write usage */
 	notes->n = notes->checked = 0;
 }
@@ -676,6 +783,7 @@ void
 bj_detect_forget(void)
 {
 	notes = NULL;				/* the memory goes with TopTransactionContext */
+	settling = NULL;
 }
 
 void

@@ -14,6 +14,7 @@
 
 #include "charges.h"
 #include "prices.h"
+#include "tiertotals.h"
 
 extern void bj_detect_init(void);
 
@@ -34,7 +35,41 @@ extern void bj_detect_end_statement(void);
 extern bool bj_detect_noted(void);
 
 /*
- * Before the commit, after the totals: judges and learns what was noted, and
+ * Before the commit: first bj_detect_order(), then the totals, of which some
+ * have the head of a stream's baseline beside them, then bj_detect_settle().
+ *
+ * The streams that were noted, in the order in which totals are locked.  Valid
+ * until bj_detect_settle().
+ */
+typedef struct DetectStream DetectStream;
+
+extern DetectStream **bj_detect_order(uint32 *n);
+
+/* Account and meter of a stream, and nothing else of the key. */
+extern TotalKey bj_detect_key(const DetectStream *stream);
+
+/*
+ * True if the head of the stream stands beside a total, whose key is then
+ * *key.  again: it is not where it was seen.
+ */
+extern bool bj_detect_beside(DetectStream *stream, bool again, TotalKey *key);
+
+/*
+ * For a total of the stream that is about to be written and has the head.
+ * True if there is nothing more to be done for the stream: row->bucket is then
+ * what it is after the stream's rows, valid until the next call.
+ */
+extern bool bj_detect_absorb(const DetectStream *stream, TotalRow *row);
+
+/*
+ * A total of the stream was written and is locked; had_head: it has the head;
+ * settled: with what bj_detect_absorb() made of it.  Totals come in their order.
+ */
+extern void bj_detect_hold(DetectStream *stream, TierTotals *totals, const TotalKey *key,
+						   const TotalRow *row, bool had_head, bool settled);
+
+/*
+ * After the totals: judges and learns what is left of what was noted, and
  * writes baselines, incidents and what follows from them.
  */
 extern void bj_detect_settle(void);

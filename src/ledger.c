@@ -40,6 +40,7 @@ typedef struct Account
 	Decimal		own_booked;
 	int64		own_rows;
 	int64		own_postings;
+	DetectStream *stream;		/* at commit: of rows to be looked at; or NULL */
 } Account;
 
 typedef struct Undo
@@ -256,22 +257,30 @@ account_prefix(KeyText account)
 	return pg_ntoh64(prefix);
 }
 
-static BjStatus
-account_new(TierTotals *totals, const TotalKey *key, uint32 hash,
-			const CatalogPrice *price, Account **result)
+static Account *
+account_make(const TotalKey *key)
 {
-	MemoryContext old = MemoryContextSwitchTo(ledger->context);
 	Account    *a = palloc0(sizeof(Account));
-	AccountEntry *entry;
-	BjStatus	status;
-	bool		found;
 
 	a->key = *key;
 	a->key.account = bj_key_from_string(key->account.data, key->account.length);
 	a->key.meter = bj_key_from_string(key->meter.data, key->meter.length);
 	a->prefix = account_prefix(a->key.account);
-	a->price = price_copy(price);
 	a->level = 1;
+	return a;
+}
+
+static BjStatus
+account_new(TierTotals *totals, const TotalKey *key, uint32 hash,
+			const CatalogPrice *price, Account **result)
+{
+	MemoryContext old = MemoryContextSwitchTo(ledger->context);
+	Account    *a = account_make(key);
+	AccountEntry *entry;
+	BjStatus	status;
+	bool		found;
+
+	a->price = price_copy(price);
 	bj_tiertotals_find(totals, key, hash, false, &a->base, &status);
 	MemoryContextSwitchTo(old);
 	if (status != BJ_OK)
@@ -361,6 +370,18 @@ key_text_cmp(KeyText a, KeyText b)
 	return cmp != 0 ? cmp : a.length - b.length;
 }
 
+static int
+stream_cmp(const TotalKey *a, const TotalKey *b)
+{
+	int			cmp = (int) a->book - (int) b->book;
+
+	if (cmp == 0)
+		cmp = key_text_cmp(a->account, b->account);
+	if (cmp == 0)
+		cmp = key_text_cmp(a->meter, b->meter);
+	return cmp;
+}
+
 /* The lock order, the same everywhere: book, account, meter, period, price. */
 static int
 account_cmp(const void *x, const void *y)
@@ -369,14 +390,11 @@ account_cmp(const void *x, const void *y)
 	const Account *q = *(Account *const *) y;
 	const TotalKey *a = &p->key;
 	const TotalKey *b = &q->key;
-	int			cmp = (int) a->book - (int) b->book;
+	int			cmp;
 
-	if (cmp == 0 && p->prefix != q->prefix)
+	if (a->book == b->book && p->prefix != q->prefix)
 		return p->prefix < q->prefix ? -1 : 1;
-	if (cmp == 0)
-		cmp = key_text_cmp(a->account, b->account);
-	if (cmp == 0)
-		cmp = key_text_cmp(a->meter, b->meter);
+	cmp = stream_cmp(a, b);
 	if (cmp == 0)
 		cmp = a->period_start < b->period_start ? -1 : a->period_start > b->period_start;
 	if (cmp == 0)
@@ -439,9 +457,15 @@ charge_position(ChargeWriter *charges, const Account *a, const TotalRow *now,
 				 errhint("Run SELECT * FROM billadj.maintain().")));
 }
 
-/* What is needed only when a total was not as it was read: seldom. */
+/*
+ * The accounts to be settled, in their order, and what is needed only when a
+ * total was not as it was read: seldom.
+ */
 typedef struct Settling
 {
+	Account   **accounts;
+	int			n;
+	int			room;
 	BjBook		book;
 	TierTotals *totals;
 	ChargeWriter *charges;
@@ -486,48 +510,123 @@ find_again(Settling *settling, const Account *a, bool thorough, TotalRow *now)
 	return found;
 }
 
+static void
+add_account(Settling *settling, Account *a)
+{
+	if (settling->n == settling->room)
+	{
+		settling->room = Max(2 * settling->room, 16);
+		settling->accounts = settling->accounts == NULL ?
+			palloc(settling->room * sizeof(Account *)) :
+			repalloc_huge(settling->accounts, settling->room * sizeof(Account *));
+	}
+	settling->accounts[settling->n++] = a;
+}
+
+/*
+ * Beside a's total was the head of its stream, and is not any more.  It moves on
+ * only, so that the total which has it now comes later in the order.
+ */
+static void
+follow_head(Settling *settling, int i)
+{
+	Account    *a = settling->accounts[i];
+	Account    *next;
+	TotalKey	key;
+
+	if (!bj_detect_beside(a->stream, true, &key))
+		return;
+	next = account_make(&key);
+	next->stream = a->stream;
+	/* what says so is wrong, and the baseline will find out */
+	if (account_cmp(&next, &a) <= 0)
+		return;
+	do
+		i++;
+	while (i < settling->n && account_cmp(&settling->accounts[i], &next) < 0);
+	if (i < settling->n && account_cmp(&settling->accounts[i], &next) == 0)
+		return;
+	add_account(settling, next);
+	memmove(&settling->accounts[i + 1], &settling->accounts[i],
+			(settling->n - 1 - i) * sizeof(Account *));
+	settling->accounts[i] = next;
+}
+
+/* What is to be in the row; *difference: what the charges lack. */
+static void
+raise_total(const Account *a, const TotalRow *now, TotalRow *row, Decimal *difference)
+{
+	*row = *now;
+	*difference = BJ_DECIMAL_ZERO;
+	if (a->own_postings == 0)
+		return;
+	row->rows = now->rows + a->own_rows;
+	bj_check(bj_decimal_add(now->quantity, a->own_quantity, &row->quantity));
+	bj_check(bj_rate_at(a->price, position(row->quantity, row->rows), &row->amount));
+	bj_check(bj_decimal_subtract(row->amount, now->amount, difference));
+	bj_check(bj_decimal_subtract(*difference, a->own_booked, difference));
+}
+
+/* The total is written, and with it the head of its stream. */
+static void
+end_account(Settling *settling, Account *a, TotalRow *row, bool has_head, bool absorbed)
+{
+	if (a->stream != NULL)
+		bj_detect_hold(a->stream, settling->totals, &a->key, row, has_head, absorbed);
+	if (row->version != NULL)
+		heap_freetuple(row->version);
+
+	/*
+	 * A statement of another module's pre-commit callback may still follow: it
+	 * starts from what is now in the table.
+	 */
+	a->base = *row;
+	a->base.version = NULL;
+	a->base.bucket_size = 0;
+	a->own_quantity = a->own_booked = BJ_DECIMAL_ZERO;
+	a->own_rows = a->own_postings = 0;
+}
+
 /*
  * One key: raise its total by what was posted and book what is missing.
  * Repeats when somebody else changed the row between our look and our write;
  * the first look is that of the first touch, if there was a row.
  */
 static void
-settle_account(Settling *settling, Account *a)
+settle_account(Settling *settling, int i)
 {
+	Account    *a = settling->accounts[i];
 	TierTotals *totals = settling->totals;
+	bool		had_head = a->base.bucket_size > 0 || a->own_postings == 0;
+	bool		done = false;
 
-	for (int look = 0;; look++)
+	for (int look = 0; !done; look++)
 	{
 		TotalRow	now = a->base;
 		TotalRow	row;
 		Decimal		difference;
+		bool		has_head;
+		bool		absorbed;
 		bool		found = now.version != NULL;
 
 		if (look > 0 || !found)
 			found = find_again(settling, a, look > 0, &now);
-		else if (HeapTupleHasExternal(now.version))
-				row = now;
-		row.rows = now.rows + a->own_rows;
-		bj_check(bj_decimal_add(now.quantity, a->own_quantity, &row.quantity));
-		bj_check(bj_rate_at(a->price, position(row.quantity, row.rows), &row.amount));
-		bj_check(bj_decimal_subtract(row.amount, now.amount, &difference));
-		bj_check(bj_decimal_subtract(difference, a->own_booked, &difference));
-		if (found ? bj_tiertotals_update(totals, &now, &row) :
-			bj_tiertotals_create(totals, &a->key, &row))
+		has_head = a->stream != NULL && now.bucket_size > 0;
+		if (a->own_postings > 0 || has_head)
 		{
+			raise_total(a, &now, &row, &difference);
+			absorbed = has_head && bj_detect_absorb(a->stream, &row);
+			done = found ? bj_tiertotals_update(totals, &now, &row) :
+				bj_tiertotals_create(totals, &a->key, &row);
+			if (!done)
+				continue;
 			if (bj_decimal_sign(difference) != 0)
 				charge_position(charges_of(settling), a, &now, row.rows, difference);
-
-			/*
-			 * A statement of another module's pre-commit callback may still
-			 * follow: it starts from what is now in the table.
-			 */
-			a->base = row;
-			a->base.version = NULL;
-			a->own_quantity = a->own_booked = BJ_DECIMAL_ZERO;
-			a->own_rows = a->own_postings = 0;
-			return;
+			end_account(settling, a, &row, has_head, absorbed);
 		}
+		if (had_head && !has_head && a->stream != NULL)
+			follow_head(settling, i);
+		done = true;
 	}
 }
 
@@ -537,40 +636,85 @@ settle_context(void *arg)
 	errcontext("settling %d usage totals at commit", *(int *) arg);
 }
 
-/*
- * Settles the accounts of one book, n of them.  The charges of the transaction
- * would be gone with their table, hence the look at it.
- */
+/* The charges of the transaction would be gone with their table: hence the look. */
 static void
-settle_book(Account **accounts, int n)
+open_book(Settling *settling, BjBook book)
 {
 	const char *problem;
-	BjBook		book = accounts[0]->key.book;
-	Settling	settling = {book, bj_tiertotals_open(book, &problem)};
 
-	if (settling.totals == NULL || !bj_charges_exist(book, &problem))
+	settling->book = book;
+	settling->totals = bj_tiertotals_open(book, &problem);
+	if (settling->totals == NULL || !bj_charges_exist(book, &problem))
 		cannot_settle(problem);
-	for (int i = 0; i < n; i++)
-	{
-		if (i % 256 == 0)
-			CHECK_FOR_INTERRUPTS();
-		settle_account(&settling, accounts[i]);
-	}
-	if (settling.charges != NULL)
-		bj_charges_close(settling.charges);
-	bj_tiertotals_close(settling.totals);
 }
 
 static void
-settle_all(Account **accounts, int n)
+close_book(Settling *settling)
 {
-	for (int i = 0, next; i < n; i = next)
+	if (settling->charges != NULL)
+		bj_charges_close(settling->charges);
+	if (settling->totals != NULL)
+		bj_tiertotals_close(settling->totals);
+	settling->charges = NULL;
+	settling->totals = NULL;
+}
+
+static void
+settle_accounts(Settling *settling)
+{
+	for (int i = 0; i < settling->n; i++)
 	{
-		for (next = i + 1; next < n && accounts[next]->key.book == accounts[i]->key.book;)
-			next++;
-		settle_book(accounts + i, next - i);
+		if (i % 256 == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (settling->totals == NULL || settling->accounts[i]->key.book != settling->book)
+		{
+			close_book(settling);
+			open_book(settling, settling->accounts[i]->key.book);
+		}
+		settle_account(settling, i);
 	}
+	close_book(settling);
 	CommandCounterIncrement();
+}
+
+/*
+ * Streams whose rows are to be looked at: their accounts learn of them, and
+ * where none of these has the head of the stream, the total that has it is
+ * added, to be locked in its order.  Of a single stream without an account
+ * here that may wait.
+ */
+static void
+join_streams(Settling *settling, DetectStream **streams, int nstreams)
+{
+	int			n = settling->n;
+	int			first;
+	int			next = 0;
+
+	for (int k = 0; k < nstreams; k++)
+	{
+		TotalKey	key = bj_detect_key(streams[k]);
+		bool		has_head = n == 0 && nstreams == 1;
+		Account    *added;
+
+		for (first = next; first < n && stream_cmp(&settling->accounts[first]->key, &key) < 0;)
+			first++;
+		for (next = first; next < n && stream_cmp(&settling->accounts[next]->key, &key) == 0; next++)
+		{
+			settling->accounts[next]->stream = streams[k];
+			has_head |= settling->accounts[next]->base.bucket_size > 0;
+		}
+		if (has_head || !bj_detect_beside(streams[k], false, &key))
+			continue;
+		while (first < next && !total_key_equal(&settling->accounts[first]->key, &key))
+			first++;
+		if (first < next)
+			continue;			/* it is one of them, and was not when it was read */
+		added = account_make(&key);
+		added->stream = streams[k];
+		add_account(settling, added);
+	}
+	if (settling->n > n)
+		qsort(settling->accounts, settling->n, sizeof(Account *), account_cmp);
 }
 
 /*
@@ -581,26 +725,27 @@ settle_all(Account **accounts, int n)
 static void
 settle(void)
 {
-	MemoryContext context;
-	MemoryContext old;
-	Account   **accounts;
-	int			n = 0;
-	ErrorContextCallback callback;
+	MemoryContext parent = ledger != NULL ? ledger->context : TopTransactionContext;
+	MemoryContext context = AllocSetContextCreate(parent, "billadj settle", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Settling	settling = {0};
+	ErrorContextCallback callback = {error_context_stack, settle_context, &settling.n};
+	DetectStream **streams;
+	uint32		nstreams;
 
-	context = AllocSetContextCreate(ledger->context, "billadj settle", ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
-	accounts = palloc_extended(Max(ledger->n, 1) * sizeof(Account *), MCXT_ALLOC_HUGE);
-	for (int i = 0; i < ledger->n; i++)
-		if (ledger->accounts[i]->own_postings != 0)
-			accounts[n++] = ledger->accounts[i];
-	if (n > 0)
+	error_context_stack = &callback;
+	for (int i = 0; ledger != NULL && i < ledger->n; i++)
 	{
-		qsort(accounts, n, sizeof(Account *), account_cmp);
-		callback = (ErrorContextCallback) {error_context_stack, settle_context, &n};
-		error_context_stack = &callback;
-		settle_all(accounts, n);
-		error_context_stack = callback.previous;
+		ledger->accounts[i]->stream = NULL;
+		if (ledger->accounts[i]->own_postings != 0)
+			add_account(&settling, ledger->accounts[i]);
 	}
+	qsort(settling.accounts, settling.n, sizeof(Account *), account_cmp);
+	streams = bj_detect_order(&nstreams);
+	join_streams(&settling, streams, nstreams);
+	if (settling.n > 0)
+		settle_accounts(&settling);
+	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
@@ -625,8 +770,7 @@ settle_everything(void)
 	PG_TRY();
 	{
 		PushActiveSnapshot(GetLatestSnapshot());
-		if (ledger != NULL)
-			settle();
+		settle();
 		bj_detect_settle();
 		PopActiveSnapshot();
 	}

@@ -27,6 +27,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "staterow.h"
@@ -35,12 +36,17 @@
 
 enum
 {
-	ACCOUNT, METER, STATE, PROBLEM, NCOLUMNS
+	ACCOUNT, METER, STATE, PROBLEM, PERIOD_START = PROBLEM, PRICE_ID, NCOLUMNS
 };
 
-static const Column columns[NCOLUMNS] = {
+static const Column baseline_columns[] = {
 	{"account", TEXTOID, true}, {"meter", TEXTOID, true}, {"state", BYTEAOID, true},
 	{"problem", TEXTOID}
+};
+
+static const Column bucket_columns[] = {
+	{"account", TEXTOID, true}, {"meter", TEXTOID, true}, {"state", BYTEAOID, true},
+	{"period_start", TIMESTAMPTZOID}, {"price_id", INT8OID}
 };
 
 /* ---- opening ---- */
@@ -68,21 +74,24 @@ open_key(const StateTable *t)
 bool
 bj_staterow_open(StateTable *t, BjTable table, StateMemory *memory, const char **problem)
 {
-	bool		has_problem = table == BJ_TABLE_BASELINE;
+	bool		wide = table == BJ_TABLE_BASELINE;
 	AttrNumber	att[NCOLUMNS] = {0};
 
 	memset(t, 0, sizeof(*t));
-	t->rel = bj_table_open_columns(table, RowExclusiveLock, columns,
-								   has_problem ? NCOLUMNS : PROBLEM, att, problem);
+	t->rel = wide ?
+		bj_table_open_columns(table, RowExclusiveLock, baseline_columns, lengthof(baseline_columns), att, problem) :
+		bj_table_open_columns(table, RowExclusiveLock, bucket_columns, lengthof(bucket_columns), att, problem);
 	if (t->rel == NULL)
 		return false;
 	t->account = att[ACCOUNT];
 	t->meter = att[METER];
 	t->state = att[STATE];
-	t->problem = att[PROBLEM];
+	t->problem = wide ? att[PROBLEM] : 0;
+	t->period_start = wide ? 0 : att[PERIOD_START];
+	t->price_id = wide ? 0 : att[PRICE_ID];
 	t->memory = memory;
 	/* two more versions of a wide row, a dozen of a narrow one */
-	t->room = has_problem ? BLCKSZ / 2 : BLCKSZ / 4;
+	t->room = wide ? BLCKSZ / 2 : BLCKSZ / 4;
 	t->index = t->rel->rd_rel->relam == HEAP_TABLE_AM_OID ? open_key(t) : NULL;
 	if (t->index != NULL)
 	{
@@ -131,6 +140,7 @@ take_tuple(StateTable *t, KeyText account, KeyText meter)
 {
 	TupleDesc	desc = RelationGetDescr(t->rel);
 	bool		isnull;
+	bool		has_place = t->period_start != 0;
 	struct varlena *state;
 
 	if (!is_key(heap_getattr(&t->tuple, t->account, desc, &isnull), account) ||
@@ -140,8 +150,19 @@ take_tuple(StateTable *t, KeyText account, KeyText meter)
 	t->plain = VARATT_IS_4B_U(state);
 	if (!t->plain)
 		state = pg_detoast_datum_packed(state);
-	t->bytes = VARDATA_ANY(state);
-	t->size = VARSIZE_ANY_EXHDR(state);
+	memset(&t->value, 0, sizeof(t->value));
+	t->value.bytes = (uint8 *) VARDATA_ANY(state);
+	t->value.size = VARSIZE_ANY_EXHDR(state);
+	if (has_place)
+	{
+		t->value.period_start = DatumGetTimestampTz(heap_getattr(&t->tuple, t->period_start, desc, &isnull));
+		t->value.elsewhere = !isnull;
+	}
+	if (t->value.elsewhere)
+	{
+		t->value.price_id = DatumGetInt64(heap_getattr(&t->tuple, t->price_id, desc, &isnull));
+		t->value.elsewhere = !isnull;
+	}
 	return true;
 }
 
@@ -246,26 +267,41 @@ bj_staterow_find(StateTable *t, KeyText account, KeyText meter, bool thorough)
 
 /* The row as it was with other bytes in their place. */
 static HeapTuple
-copy_with_bytes(StateTable *t, const uint8 *bytes, int size)
+copy_with_bytes(StateTable *t, const StateValue *value)
 {
 	HeapTuple	tuple = heap_copytuple(&t->tuple);
 
-	memcpy((char *) tuple->t_data + (t->bytes - (char *) t->tuple.t_data), bytes, size);
+	memcpy((char *) tuple->t_data + ((char *) t->value.bytes - (char *) t->tuple.t_data),
+		   value->bytes, value->size);
 	return tuple;
 }
 
-static bytea *
-bytea_of(const uint8 *bytes, int size)
+/* What changes of a row's columns. */
+static void
+fill(StateTable *t, const StateValue *value, Datum *values, bool *isnull)
 {
-	bytea	   *state = palloc(VARHDRSZ + size);
+	bytea	   *state = palloc(VARHDRSZ + value->size);
 
-	SET_VARSIZE(state, VARHDRSZ + size);
-	memcpy(VARDATA(state), bytes, size);
-	return state;
+	SET_VARSIZE(state, VARHDRSZ + value->size);
+	if (value->size > 0)
+		memcpy(VARDATA(state), value->bytes, value->size);
+	values[t->state - 1] = PointerGetDatum(state);
+	isnull[t->state - 1] = false;
+	if (value->problem != NULL)
+	{
+		values[t->problem - 1] = CStringGetTextDatum(value->problem);
+		isnull[t->problem - 1] = false;
+	}
+	if (t->period_start != 0)
+	{
+		values[t->period_start - 1] = TimestampTzGetDatum(value->period_start);
+		values[t->price_id - 1] = Int64GetDatum(value->price_id);
+		isnull[t->period_start - 1] = isnull[t->price_id - 1] = !value->elsewhere;
+	}
 }
 
 static HeapTuple
-form_anew(StateTable *t, const uint8 *bytes, int size, const char *problem)
+form_anew(StateTable *t, const StateValue *value)
 {
 	TupleDesc	desc = RelationGetDescr(t->rel);
 	Datum	   *values = palloc(desc->natts * sizeof(Datum));
@@ -273,22 +309,18 @@ form_anew(StateTable *t, const uint8 *bytes, int size, const char *problem)
 	HeapTuple	tuple;
 
 	heap_deform_tuple(&t->tuple, desc, values, isnull);
-	values[t->state - 1] = PointerGetDatum(bytea_of(bytes, size));
-	if (problem != NULL)
-	{
-		values[t->problem - 1] = CStringGetTextDatum(problem);
-		isnull[t->problem - 1] = false;
-	}
+	fill(t, value, values, isnull);
 	tuple = heap_form_tuple(desc, values, isnull);
 	tuple->t_tableOid = RelationGetRelid(t->rel);
 	return tuple;
 }
 
 bool
-bj_staterow_update(StateTable *t, const uint8 *bytes, int size, const char *problem)
+bj_staterow_update(StateTable *t, const StateValue *value)
 {
-	bool		in_place = t->plain && t->size == size && problem == NULL;
-	HeapTuple	tuple = in_place ? copy_with_bytes(t, bytes, size) : form_anew(t, bytes, size, problem);
+	bool		in_place = t->plain && t->value.size == value->size && value->problem == NULL &&
+		!t->value.elsewhere && !value->elsewhere;
+	HeapTuple	tuple = in_place ? copy_with_bytes(t, value) : form_anew(t, value);
 	BjIndexing	indexing;
 	TM_Result	result = bj_compat_update(t->rel, &t->tuple.t_self, tuple,
 										  GetCurrentCommandId(true), &indexing);
@@ -303,7 +335,7 @@ bj_staterow_update(StateTable *t, const uint8 *bytes, int size, const char *prob
 }
 
 bool
-bj_staterow_create(StateTable *t, KeyText account, KeyText meter, const uint8 *bytes, int size)
+bj_staterow_create(StateTable *t, KeyText account, KeyText meter, const StateValue *value)
 {
 	TupleTableSlot *slot = table_slot_create(t->rel, NULL);
 	bool		done;
@@ -313,9 +345,8 @@ bj_staterow_create(StateTable *t, KeyText account, KeyText meter, const uint8 *b
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
 	slot->tts_values[t->account - 1] = account.datum;
 	slot->tts_values[t->meter - 1] = meter.datum;
-	slot->tts_values[t->state - 1] = PointerGetDatum(bytea_of(bytes, size));
-	slot->tts_isnull[t->account - 1] = slot->tts_isnull[t->meter - 1] =
-		slot->tts_isnull[t->state - 1] = false;
+	slot->tts_isnull[t->account - 1] = slot->tts_isnull[t->meter - 1] = false;
+	fill(t, value, slot->tts_values, slot->tts_isnull);
 	ExecStoreVirtualTuple(slot);
 	done = bj_table_create(t->rel, slot);
 	ExecDropSingleTupleTableSlot(slot);

@@ -3,7 +3,7 @@
  *	  Store: a table of states, one row for each account and meter.
  *
  * Such a row is found by its key and rewritten with bytes of the same length,
- * often; nothing else of it changes.  Rows are read as of now (SnapshotSelf),
+ * often; little else of it changes.  Rows are read as of now (SnapshotSelf),
  * so that no isolation level makes a serialization failure of it.
  */
 #ifndef BILLADJ_STATEROW_H
@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/htup.h"
+#include "datatype/timestamp.h"
 #include "storage/buf.h"
 #include "utils/relcache.h"
 
@@ -38,6 +39,18 @@ typedef struct StateMemory
 	StateHint  *hints;			/* NULL before the first use */
 } StateMemory;
 
+/* What a row holds. */
+typedef struct StateValue
+{
+	const uint8 *bytes;			/* of its state */
+	int			size;
+	const char *problem;		/* written unless it is NULL; never read */
+	bool		elsewhere;		/* its bytes, of which it has none, are beside
+								 * the total of this period and price */
+	TimestampTz period_start;
+	int64		price_id;
+} StateValue;
+
 /* A table that is open, and the row that was found last. */
 typedef struct StateTable
 {
@@ -48,13 +61,14 @@ typedef struct StateTable
 	AttrNumber	meter;
 	AttrNumber	state;
 	AttrNumber	problem;		/* 0: the table has no such column */
+	AttrNumber	period_start;	/* likewise, as the next */
+	AttrNumber	price_id;
 	int			room;			/* bytes free on a page that is not pruned */
 	bool		found;
 	HeapTupleData tuple;		/* on its page, pinned */
 	Buffer		buffer;
-	char	   *bytes;			/* of its state */
-	int			size;
-	bool		plain;			/* they stand in the row as they are */
+	StateValue	value;			/* what it holds */
+	bool		plain;			/* its bytes stand in the row as they are */
 } StateTable;
 
 /*
@@ -66,7 +80,7 @@ extern bool bj_staterow_open(StateTable *t, BjTable table, StateMemory *memory,
 extern void bj_staterow_close(StateTable *t);
 
 /*
- * Finds the row of a key: its bytes are in t->bytes until the next find, forget
+ * Finds the row of a key: what it holds is in t->value until the next find, forget
  * or close.  Unless it is thorough, and so three times as dear, it may miss one
  * that is there, which is rare.
  */
@@ -78,12 +92,10 @@ extern void bj_staterow_forget(StateTable *t);
 
 /*
  * A new version of the row that was found, or the row, if none was; waits for
- * whoever is writing it.  problem: for its column; NULL: as it was.  False if
- * it changed meanwhile or came: find it again.
+ * whoever is writing it.  False if it changed meanwhile or came: find it again.
  */
-extern bool bj_staterow_update(StateTable *t, const uint8 *bytes, int size,
-							   const char *problem);
+extern bool bj_staterow_update(StateTable *t, const StateValue *value);
 extern bool bj_staterow_create(StateTable *t, KeyText account, KeyText meter,
-							   const uint8 *bytes, int size);
+							   const StateValue *value);
 
 #endif							/* BILLADJ_STATEROW_H */

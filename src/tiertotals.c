@@ -40,13 +40,14 @@
 
 enum
 {
-	ACCOUNT, METER, PERIOD_START, PRICE_ID, QUANTITY, AMOUNT, ROW_COUNT, NCOLUMNS
+	ACCOUNT, METER, PERIOD_START, PRICE_ID, QUANTITY, AMOUNT, ROW_COUNT, BUCKET, NCOLUMNS
 };
 
 static const Column columns[NCOLUMNS] = {
 	{"account", TEXTOID, true}, {"meter", TEXTOID, true},
 	{"period_start", TIMESTAMPTZOID, true}, {"price_id", INT8OID, true},
-	{"quantity", NUMERICOID, true}, {"amount", NUMERICOID, true}, {"row_count", INT8OID, true}
+	{"quantity", NUMERICOID, true}, {"amount", NUMERICOID, true}, {"row_count", INT8OID, true},
+	{"bucket", BYTEAOID, true}
 };
 
 /* How long a commit may wait so that pages can be pruned, see make_room(). */
@@ -170,11 +171,22 @@ key_is(TierTotals *t, const TotalKey *key)
 }
 
 /*
- * Pages with more room than this are not pruned.  The fillfactor of the table
- * would have them pruned at every visit; some versions more in a chain cost
- * less than that.
+ * The fillfactor of the table would have its pages pruned at every visit; some
+ * versions more in a chain cost less than that.  So a page is pruned when it
+ * fills, or when it has many versions and not much room: rows are of very
+ * different size with and without a bucket.
  */
 #define ROOM_ENOUGH (BLCKSZ / 4 * 3)
+#define ROOM_FOR_FEW (BLCKSZ / 4)
+#define FEW 20
+
+static inline bool
+is_worth_pruning(Page page)
+{
+	Size		room = PageGetHeapFreeSpace(page);
+
+	return room < ROOM_FOR_FEW || (room < ROOM_ENOUGH && PageGetMaxOffsetNumber(page) > FEW);
+}
 
 /*
  * The version now valid of the row whose chain begins at root, copied; NULL if
@@ -186,7 +198,7 @@ fetch_version(TierTotals *t, ItemPointerData root, Buffer buffer)
 	HeapTupleData tuple;
 	HeapTuple	copy = NULL;
 
-	if (PageGetHeapFreeSpace(BufferGetPage(buffer)) < ROOM_ENOUGH)
+	if (is_worth_pruning(BufferGetPage(buffer)))
 		heap_page_prune_opt(t->rel, buffer);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	if (heap_hot_search_buffer(&root, t->rel, buffer, SnapshotSelf, &tuple, NULL, true))
@@ -289,6 +301,16 @@ fetch_by_peek(TierTotals *t, const TotalKey *key, uint32 hash, TotalRow *row, bo
 	return true;
 }
 
+static void
+take_bucket(TotalRow *row, Datum value)
+{
+	/* a copy of its own, should somebody have had it compressed */
+	struct varlena *bucket = pg_detoast_datum_packed((struct varlena *) DatumGetPointer(value));
+
+	row->bucket = VARDATA_ANY(bucket);
+	row->bucket_size = VARSIZE_ANY_EXHDR(bucket);
+}
+
 bool
 bj_tiertotals_find(TierTotals *t, const TotalKey *key, uint32 hash, bool thorough,
 				   TotalRow *row, BjStatus *status)
@@ -304,6 +326,7 @@ bj_tiertotals_find(TierTotals *t, const TotalKey *key, uint32 hash, bool thoroug
 	if (*status == BJ_OK)
 		*status = bj_numeric_read(value(t, AMOUNT), &row->amount);
 	row->rows = DatumGetInt64(value(t, ROW_COUNT));
+	take_bucket(row, value(t, BUCKET));
 	return true;
 }
 
@@ -415,15 +438,66 @@ changes_at_end(TierTotals *t, HeapTuple old)
 {
 	int			natts = RelationGetNumberOfAttributes(t->rel);
 
-	return t->att[METER] == natts - 3 && t->att[ROW_COUNT] == natts - 2 &&
-		t->att[QUANTITY] == natts - 1 && t->att[AMOUNT] == natts &&
+	return t->att[METER] == natts - 4 && t->att[BUCKET] == natts - 3 &&
+		t->att[ROW_COUNT] == natts - 2 && t->att[QUANTITY] == natts - 1 && t->att[AMOUNT] == natts &&
 		HeapTupleHeaderGetNatts(old->t_data) == natts && !HeapTupleHasNulls(old);
 }
 
+static bytea *
+bucket_of(const TotalRow *row)
+{
+	bytea	   *bucket = palloc(VARHDRSZ + row->bucket_size);
+
+	SET_VARSIZE(bucket, VARHDRSZ + row->bucket_size);
+	if (row->bucket_size > 0)
+		memcpy(VARDATA(bucket), row->bucket, row->bucket_size);
+	return bucket;
+}
+
 static HeapTuple
-form_version(TierTotals *t, const TotalRow *old, const TotalRow *row)
+form_slowly(TierTotals *t, const TotalRow *old, const TotalRow *row,
+			Datum quantity, Datum amount)
 {
 	TupleDesc	desc = RelationGetDescr(t->rel);
+	Datum	   *values = palloc(desc->natts * sizeof(Datum));
+	bool	   *isnull = palloc(desc->natts * sizeof(bool));
+	HeapTuple	tuple;
+
+	heap_deform_tuple(old->version, desc, values, isnull);
+	values[t->att[BUCKET] - 1] = PointerGetDatum(bucket_of(row));
+	values[t->att[QUANTITY] - 1] = quantity;
+	values[t->att[AMOUNT] - 1] = amount;
+	values[t->att[ROW_COUNT] - 1] = Int64GetDatum(row->rows);
+	tuple = heap_form_tuple(desc, values, isnull);
+	tuple->t_tableOid = RelationGetRelid(t->rel);
+	return tuple;
+}
+
+/* The bytes of a bucket; *data moves behind them.  Where they are. */
+static char *
+put_bucket(char **data, const TotalRow *row)
+{
+	char	   *bytes;
+
+	if (row->bucket_size == 0)
+	{
+		SET_VARSIZE_SHORT(*data, VARHDRSZ_SHORT);
+		bytes = *data + VARHDRSZ_SHORT;
+	}
+	else
+	{
+		*data = (char *) TYPEALIGN(sizeof(int32), *data);
+		SET_VARSIZE(*data, VARHDRSZ + row->bucket_size);
+		bytes = *data + VARHDRSZ;
+		memcpy(bytes, row->bucket, row->bucket_size);
+	}
+	*data = bytes + row->bucket_size;
+	return bytes;
+}
+
+static HeapTuple
+form_version(TierTotals *t, const TotalRow *old, TotalRow *row)
+{
 	char		quantity[BJ_NUMERIC_SIZE] pg_attribute_aligned(MAXIMUM_ALIGNOF);
 	char		amount[BJ_NUMERIC_SIZE] pg_attribute_aligned(MAXIMUM_ALIGNOF);
 	Datum		quantity_datum = bj_numeric_write(row->quantity, quantity);
@@ -432,23 +506,13 @@ form_version(TierTotals *t, const TotalRow *old, const TotalRow *row)
 	char	   *data;
 
 	if (!changes_at_end(t, old->version))
-	{
-		Datum	   *values = palloc(desc->natts * sizeof(Datum));
-		bool	   *isnull = palloc(desc->natts * sizeof(bool));
-
-		heap_deform_tuple(old->version, desc, values, isnull);
-		values[t->att[QUANTITY] - 1] = quantity_datum;
-		values[t->att[AMOUNT] - 1] = amount_datum;
-		values[t->att[ROW_COUNT] - 1] = Int64GetDatum(row->rows);
-		tuple = heap_form_tuple(desc, values, isnull);
-		tuple->t_tableOid = RelationGetRelid(t->rel);
-		return tuple;
-	}
-	tuple = palloc0(HEAPTUPLESIZE + old->fixed_size + MAXIMUM_ALIGNOF + sizeof(int64) +
-					2 * (MAXIMUM_ALIGNOF + BJ_NUMERIC_SIZE));
+		return form_slowly(t, old, row, quantity_datum, amount_datum);
+	tuple = palloc0(HEAPTUPLESIZE + old->fixed_size + VARHDRSZ + row->bucket_size +
+					2 * MAXIMUM_ALIGNOF + sizeof(int64) + 2 * (MAXIMUM_ALIGNOF + BJ_NUMERIC_SIZE));
 	tuple->t_data = (HeapTupleHeader) ((char *) tuple + HEAPTUPLESIZE);
 	memcpy(tuple->t_data, old->version->t_data, old->fixed_size);
 	data = (char *) tuple->t_data + old->fixed_size;
+	row->bucket = put_bucket(&data, row);
 	data = bj_data_put_fixed(data, Int64GetDatum(row->rows), sizeof(int64));
 	data = bj_data_put_varlena(data, quantity_datum);
 	data = bj_data_put_varlena(data, amount_datum);
@@ -459,28 +523,41 @@ form_version(TierTotals *t, const TotalRow *old, const TotalRow *row)
 }
 
 bool
-bj_tiertotals_update(TierTotals *t, const TotalRow *old, const TotalRow *row)
+bj_tiertotals_update(TierTotals *t, const TotalRow *old, TotalRow *row)
 {
 	HeapTuple	tuple;
 	BjIndexing	indexing;
 	Buffer		buffer;
 	TM_Result	result;
 
-	tuple = form_version(t, old, row);
 	if (!pin_version(t, old, &buffer) || make_room(t, buffer))
-	{
-		heap_freetuple(tuple);
 		return false;
-	}
+	tuple = form_version(t, old, row);
 	result = bj_compat_update(t->rel, &old->version->t_self, tuple,
 							  GetCurrentCommandId(true), &indexing);
 	ReleaseBuffer(buffer);
 	if (result != TM_Ok && result != TM_Updated && result != TM_Deleted)
 		elog(ERROR, "a total was written twice in one command");
-	if (result == TM_Ok)
-		bj_table_index(t->rel, tuple, indexing);
-	heap_freetuple(tuple);
-	return result == TM_Ok;
+	if (result != TM_Ok)
+	{
+		heap_freetuple(tuple);
+		return false;
+	}
+	bj_table_index(t->rel, tuple, indexing);
+	row->version = tuple;
+	row->fixed_size = old->fixed_size;
+	row->buffer = old->buffer;
+	row->filenode = old->filenode;
+	return true;
+}
+
+void
+bj_tiertotals_keep(TierTotals *t, TotalRow *row)
+{
+	bool		isnull;
+
+	row->version = heap_copytuple(row->version);
+	take_bucket(row, heap_getattr(row->version, t->att[BUCKET], RelationGetDescr(t->rel), &isnull));
 }
 
 static void
@@ -497,6 +574,7 @@ fill_row(TierTotals *t, const TotalKey *key, const TotalRow *row, TupleTableSlot
 	slot->tts_values[t->att[QUANTITY] - 1] = bj_numeric_make(row->quantity, 0);
 	slot->tts_values[t->att[AMOUNT] - 1] = bj_numeric_make(row->amount, 0);
 	slot->tts_values[t->att[ROW_COUNT] - 1] = Int64GetDatum(row->rows);
+	slot->tts_values[t->att[BUCKET] - 1] = PointerGetDatum(cstring_to_text_with_len("", 0));
 	ExecStoreVirtualTuple(slot);
 }
 

@@ -28,11 +28,17 @@ typedef struct TotalKey
 	int64		price_id;
 } TotalKey;
 
+/*
+ * bucket: the head of the baseline of the account and meter, if this is the
+ * total that has it; see baselines.h.
+ */
 typedef struct TotalRow
 {
 	Decimal		quantity;
 	Decimal		amount;
 	int64		rows;
+	const char *bucket;			/* in version, when it was read */
+	int			bucket_size;	/* 0: it has none */
 	HeapTuple	version;		/* a copy of what was found; or NULL */
 	Size		fixed_size;		/* its bytes up to the end of the meter */
 	Buffer		buffer;			/* where its page was */
@@ -60,10 +66,10 @@ extern void bj_tiertotals_close(TierTotals *totals);
 extern uint32 bj_tiertotals_hash(const TotalKey *key);
 
 /*
- * Looks the row up, hash being that of its key.  False if there is none now, or unless it is thorough, and
- * so ten times as dear, if it was missed, which is rare.  row->version is
- * allocated in the current context.  *status is not BJ_OK when the row holds
- * what we cannot.
+ * Looks the row up, hash being that of its key.  False if there is none now, or
+ * unless it is thorough, and so ten times as dear, if it was missed, which is
+ * rare.  row->version is allocated in the current context.  *status is not
+ * BJ_OK when the row holds what we cannot.
  */
 extern bool bj_tiertotals_find(TierTotals *totals, const TotalKey *key,
 							   uint32 hash, bool thorough, TotalRow *row,
@@ -72,12 +78,15 @@ extern bool bj_tiertotals_find(TierTotals *totals, const TotalKey *key,
 /*
  * Writes a new version of the row found, however long ago in this transaction;
  * waits for whoever is writing it.  False if it changed meanwhile: find it
- * again.
+ * again.  Otherwise row->version becomes the new one, allocated likewise.
  */
 extern bool bj_tiertotals_update(TierTotals *totals, const TotalRow *old,
-								 const TotalRow *row);
+								 TotalRow *row);
 
-/* Makes the row; false if somebody else was first: find it. */
+/* What the row points to becomes a copy in the current context. */
+extern void bj_tiertotals_keep(TierTotals *totals, TotalRow *row);
+
+/* Makes the row, without a bucket; false if somebody else was first: find it. */
 extern bool bj_tiertotals_create(TierTotals *totals, const TotalKey *key,
 								 const TotalRow *row);
 

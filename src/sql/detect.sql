@@ -11,7 +11,21 @@ CREATE FUNCTION billadj.join_state(state bytea, bucket bytea) RETURNS bytea
 LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'billadj_join_state';
 COMMENT ON FUNCTION billadj.join_state(bytea, bytea) IS
-    'the whole state of a stream as of now, from its rows in billadj.baseline and billadj.open_bucket (NULL: it has none); the first, if one of them cannot be read';
+    'the whole state of a stream as of now, from its wide row in billadj.baseline and the bytes of its open hour or day (NULL: it has none), see stream_states(); the first, if one of them cannot be read';
+
+CREATE FUNCTION billadj.stream_states() RETURNS TABLE (account text, meter text, state bytea, problem text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT b.account, b.meter, billadj.join_state(b.state, coalesce(nullif(t.bucket, ''), nullif(o.state, ''))), b.problem
+      FROM billadj.baseline b
+      LEFT JOIN billadj.open_bucket o ON o.account = b.account AND o.meter = b.meter
+      LEFT JOIN billadj.tier_total t ON t.account = o.account AND t.meter = o.meter AND t.period_start = o.period_start AND t.price_id = o.price_id
+$function$;
+COMMENT ON FUNCTION billadj.stream_states() IS
+    'the whole state of each account and meter as of now, wherever its parts are: for read_baseline() and other functions of baselines';
+REVOKE ALL ON FUNCTION billadj.stream_states() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.stream_states() TO billadj_admin, billadj_operator, billadj_auditor, billadj_reader;
 
 CREATE FUNCTION billadj.read_baseline(account text, meter text, state bytea,
     OUT rows bigint, OUT mature boolean, OUT incident boolean, OUT due_at timestamptz)

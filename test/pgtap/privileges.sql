@@ -71,7 +71,7 @@ INSERT INTO pgtap_host.act VALUES
     ($$UPDATE billadj.charge SET amount = 0$$, NULL),
     ($$DELETE FROM billadj.charge$$, NULL),
     ($$TRUNCATE billadj.charge$$, NULL),
-    ($$INSERT INTO billadj.tier_total VALUES (now(), 1, 'a', 'm', 1, 1, 1)$$, NULL),
+    ($$INSERT INTO billadj.tier_total VALUES (now(), 1, 'a', 'm', '', 1, 1, 1)$$, NULL),
     ($$UPDATE billadj.tier_total SET amount = 0$$, NULL),
     ($$DELETE FROM billadj.tier_total$$, NULL),
     ($$INSERT INTO billadj.parked_usage (attachment_id, measure, mapped, sqlstate, message) VALUES (1, 'm', '{}', 'UB001', 'm')$$, NULL),

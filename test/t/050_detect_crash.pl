@@ -47,7 +47,7 @@ sub start_load
 
 # Rows of the host, and rows that the baselines of the sessions' streams have.
 my $learned = q{
-	SELECT count(*) || ' of ' || (SELECT sum(r.rows) FROM billadj.baseline b LEFT JOIN billadj.open_bucket o USING (account, meter), billadj.read_baseline(b.account, b.meter, billadj.join_state(b.state, o.state)) r
+	SELECT count(*) || ' of ' || (SELECT sum(r.rows) FROM billadj.stream_states() b, billadj.read_baseline(b.account, b.meter, b.state) r
 	                               WHERE b.account ~ '^own' OR b.account = 'prepared')
 	  FROM usage_log WHERE customer ~ '^own' OR customer = 'prepared'};
 
@@ -60,7 +60,7 @@ sub is_learned
 	# 64 fingerprints of 16 bits: one in a thousand looks like a repetition
 	is($node->safe_psql('postgres', q{
 		SELECT r.rows BETWEEN 0.98 * u.n - 3 AND u.n
-		  FROM billadj.baseline b LEFT JOIN billadj.open_bucket o USING (account, meter), billadj.read_baseline(b.account, b.meter, billadj.join_state(b.state, o.state)) r,
+		  FROM billadj.stream_states() b, billadj.read_baseline(b.account, b.meter, b.state) r,
 		       (SELECT count(*) AS n FROM usage_log WHERE customer = 'all') u
 		 WHERE b.account = 'all'}), 't', "$what: nothing is lost of a stream that all feed");
 	is($node->safe_psql('postgres', q{

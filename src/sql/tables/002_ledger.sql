@@ -96,18 +96,20 @@ CREATE TABLE billadj.tier_total (
     price_id     bigint      NOT NULL,
     account      text        COLLATE "C" NOT NULL,
     meter        text        COLLATE "C" NOT NULL,
+    bucket       bytea       NOT NULL DEFAULT '',
     row_count    bigint      NOT NULL,
     quantity     numeric     NOT NULL,
     amount       numeric     NOT NULL,
     CONSTRAINT tier_total_pkey PRIMARY KEY (account, meter, period_start, price_id)
 ) WITH (fillfactor = 10);
-ALTER TABLE billadj.tier_total ALTER account SET STORAGE PLAIN, ALTER meter SET STORAGE PLAIN,
+ALTER TABLE billadj.tier_total ALTER account SET STORAGE PLAIN, ALTER meter SET STORAGE PLAIN, ALTER bucket SET STORAGE PLAIN,
     ALTER quantity SET STORAGE PLAIN, ALTER amount SET STORAGE PLAIN;
 COMMENT ON TABLE billadj.tier_total IS 'running totals of prices that are not linear; written at commit by the library only';
 COMMENT ON COLUMN billadj.tier_total.account IS 'who is billed';
 COMMENT ON COLUMN billadj.tier_total.meter IS 'what was counted';
 COMMENT ON COLUMN billadj.tier_total.period_start IS 'beginning of the period';
 COMMENT ON COLUMN billadj.tier_total.price_id IS 'the price';
+COMMENT ON COLUMN billadj.tier_total.bucket IS 'what billadj.open_bucket.state is, of an account and meter whose newest total this is; empty in any other';
 COMMENT ON COLUMN billadj.tier_total.quantity IS 'quantity of the period under this price';
 COMMENT ON COLUMN billadj.tier_total.amount IS 'sum of the charges; f(quantity)';
 COMMENT ON COLUMN billadj.tier_total.row_count IS 'usage rows of the period under this price';

@@ -66,17 +66,23 @@ COMMENT ON COLUMN billadj.baseline.state IS 'the state of the stream, as the lib
 -- The part of such a stream's state that changes with each row of usage, so that
 -- the wide row changes once an hour.  fillfactor 25: room for a dozen versions of
 -- each row on its page.
+-- Under a price with tiers it stands beside the newest total, which is written at
+-- the same commits: then only where that is stands here.
 CREATE TABLE billadj.open_bucket (
-    account text  COLLATE "C" NOT NULL,
-    meter   text  COLLATE "C" NOT NULL,
-    state   bytea NOT NULL,
+    account      text        COLLATE "C" NOT NULL,
+    meter        text        COLLATE "C" NOT NULL,
+    state        bytea       NOT NULL,
+    period_start timestamptz,
+    price_id     bigint,
     CONSTRAINT open_bucket_pkey PRIMARY KEY (account, meter)
 ) WITH (fillfactor = 25);
 ALTER TABLE billadj.open_bucket ALTER account SET STORAGE PLAIN, ALTER meter SET STORAGE PLAIN, ALTER state SET STORAGE PLAIN;
 COMMENT ON TABLE billadj.open_bucket IS 'the hour or the day that is open, of each account and meter judged by them; written at commit by the library only';
 COMMENT ON COLUMN billadj.open_bucket.account IS 'who is billed';
 COMMENT ON COLUMN billadj.open_bucket.meter IS 'what was counted';
-COMMENT ON COLUMN billadj.open_bucket.state IS 'the part of the stream''s state that changes with each row: billadj.join_state() puts it into the state in billadj.baseline';
+COMMENT ON COLUMN billadj.open_bucket.state IS 'the part of the stream''s state that changes with each row: billadj.join_state() puts it into the state in billadj.baseline; empty where it stands in billadj.tier_total.bucket';
+COMMENT ON COLUMN billadj.open_bucket.period_start IS 'with price_id: of the row in billadj.tier_total that has it; NULL: state has it';
+COMMENT ON COLUMN billadj.open_bucket.price_id IS 'with period_start: of the row in billadj.tier_total that has it; NULL: state has it';
 
 CREATE SEQUENCE billadj.anomaly_id_seq AS bigint;
 COMMENT ON SEQUENCE billadj.anomaly_id_seq IS 'numbers of anomalies';
