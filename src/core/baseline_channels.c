@@ -299,6 +299,7 @@ bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at, double x,
 		f->forecast.best = f->forecast.seasonal = f->forecast.season = x;
 		f->forecast.level = size_of(x);
 		f->forecast.sigma = 1e-9;
+		bj_levels_place(b, at, &f->forecast.place);
 	}
 	else
 		bj_levels_forecast(b, at, &f->forecast);

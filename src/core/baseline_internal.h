@@ -152,6 +152,64 @@ exp2_of(double y)
 	return power_of_two(n) * f;
 }
 
+/*
+ * exp2_of() and log2_of() of several numbers, in place: the same bits, without
+ * a branch or a conversion to an integer, so that a compiler does two or more
+ * of them at a time.  y within -1000..1000, x normal and > 0.
+ */
+#define WHOLE 6755399441055744.0	/* 1.5 * 2^52: numbers beside it are whole */
+
+static inline void
+exps2_of(double *y, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		double		sum = y[i] + WHOLE;
+		double		f = y[i] - (sum - WHOLE) + 0.0;
+		uint64_t	n;
+		uint64_t	sign;
+		double		power;
+
+		/* sum has the nearest whole number in its lowest bits: the one below */
+		memcpy(&n, &sum, sizeof(n));
+		memcpy(&sign, &f, sizeof(sign));
+		n -= sign >> 63;
+		memcpy(&sum, &n, sizeof(sum));
+		f = y[i] - (sum - WHOLE) - 0.5;
+		n = (n + 1023) << 52;
+		memcpy(&power, &n, sizeof(power));
+		f = 1.4142135623730951 * (1 + f * (0.69314718055994531 + f * (0.24022650695910072 + f * (0.055504108664821580 + f * (0.0096181291076284772 + f * (0.0013333558146428443 + f * 0.00015403530393381608))))));
+		y[i] = power * f;
+	}
+}
+
+static inline void
+logs2_of(double *x, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		uint64_t	bits;
+		uint64_t	exponent;
+		double		e,
+					m,
+					s,
+					s2;
+
+		memcpy(&bits, &x[i], sizeof(bits));
+		/* behind 2^52 the exponent's bits are a number's lowest */
+		exponent = bits >> 52 | UINT64_C(0x4330000000000000);
+		memcpy(&e, &exponent, sizeof(e));
+		e = e - (4503599627370496.0 + 1023);
+		bits = (bits & UINT64_C(0xFFFFFFFFFFFFF)) | UINT64_C(0x3FF0000000000000);
+		memcpy(&m, &bits, sizeof(m));
+		s = (m - 1.4142135623730951) / (m + 1.4142135623730951);
+		s2 = s * s;
+		x[i] = e + 0.5 + s * (2.8853900817779268 + s2 * (0.96179669392597556 +
+														 s2 * (0.57707801635558535 +
+															   s2 * 0.41219858311113239)));
+	}
+}
+
 /* To a float of the state: tiny ones are zero, before they are denormal. */
 static inline float
 keep(double x)
@@ -174,19 +232,47 @@ follow(float *mean, double x, double rate, uint32_t n)
 	*mean = keep(*mean + rate * (x - *mean));
 }
 
-/* Half hour of the day, hour of the week: 0-based. */
-static inline int
-slot_of(int64_t at, int64_t width, int slots)
+/* The number of a span of time since 1970, before it negative. */
+static inline int64_t
+number_of(int64_t at, int64_t width)
 {
-	int64_t		n = at / width - (at % width < 0);
-	int64_t		slot = n % slots;
+	return at / width - (at % width < 0);
+}
+
+static inline int
+slot_among(int64_t number, int slots)
+{
+	int64_t		slot = number % slots;
 
 	return (int) (slot < 0 ? slot + slots : slot);
 }
 
+/* Half hour of the day, hour of the week: 0-based. */
+static inline int
+slot_of(int64_t at, int64_t width, int slots)
+{
+	return slot_among(number_of(at, width), slots);
+}
+
+/* Where a time stands in the day and in the week, and what is known of it. */
+typedef struct Place
+{
+	int			day;			/* half hour of the day */
+	int			week;			/* hour of the week */
+	bool		same_day;		/* the last observation was in the same visit */
+	bool		same_week;
+	int			day_visits;		/* without this one */
+	int			week_visits;
+	double		day_value;		/* what the slots say */
+	double		week_value;
+	int64_t		observed_at;	/* of the baseline whose place it is */
+	uint32_t	observations;
+} Place;
+
 /* What is expected of an observation. */
 typedef struct Forecast
 {
+	Place		place;
 	double		each[5];		/* fast, slow, day, week, trend */
 	double		season;			/* day and week alone */
 	double		best;			/* weighted by how well each did */
@@ -241,6 +327,7 @@ enum
 
 /* baseline_levels.c */
 extern bool bj_is_daily(const BjBaseline *b);
+extern void bj_levels_place(const BjBaseline *b, int64_t at, Place *place);
 extern void bj_levels_forecast(const BjBaseline *b, int64_t at, Forecast *forecast);
 extern void bj_levels_learn(BjBaseline *b, const Finding *f);
 extern void bj_levels_follow(BjBaseline *b, const Finding *f);
@@ -248,6 +335,7 @@ extern void bj_levels_keep_young(BjBaseline *trusted, const BjBaseline *b);
 extern void bj_levels_reset(BjBaseline *b);
 extern double bj_slot_value(int16_t slot);
 extern int16_t bj_slot_of(double x);
+extern int16_t bj_slot_of_log(double log, bool negative);
 
 /* baseline_sizes.c */
 extern bool bj_sizes_tell(const BjBaseline *b);

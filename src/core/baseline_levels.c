@@ -24,28 +24,43 @@
 #define SLOT_STEPS 400
 #define SLOT_ONE 16384
 
+static double
+slot_octaves(int16_t slot)
+{
+	return (double) ((slot < 0 ? -(int32_t) slot : slot) - SLOT_ONE) / SLOT_STEPS;
+}
+
+/* A slot's value; size: two to the power of its octaves. */
+static double
+signed_value(int16_t slot, double size)
+{
+	return slot == 0 ? 0 : slot < 0 ? -size : size;
+}
+
 double
 bj_slot_value(int16_t slot)
 {
-	double		octaves;
-
-	if (slot == 0)
-		return 0;
-	octaves = (double) ((slot < 0 ? -(int32_t) slot : slot) - SLOT_ONE) / SLOT_STEPS;
-	return slot < 0 ? -exp2_of(octaves) : exp2_of(octaves);
+	return signed_value(slot, exp2_of(slot_octaves(slot)));
 }
 
 int16_t
 bj_slot_of(double x)
 {
 	double		size = size_of(x);
-	int			code;
 
 	if (size < 1e-12)
 		return 0;
-	code = (int) (log2_of(size) * SLOT_STEPS + SLOT_ONE + 0.5);
+	return bj_slot_of_log(log2_of(size), x < 0);
+}
+
+/* The slot of a value whose size has this log2. */
+int16_t
+bj_slot_of_log(double log, bool negative)
+{
+	int			code = (int) (log * SLOT_STEPS + SLOT_ONE + 0.5);
+
 	code = code < 1 ? 1 : code > INT16_MAX ? INT16_MAX : code;
-	return (int16_t) (x < 0 ? -code : code);
+	return (int16_t) (negative ? -code : code);
 }
 
 static int
@@ -61,53 +76,93 @@ visit(BjBaseline *b, int slot)
 		b->visits[slot / 2] = (uint8_t) (b->visits[slot / 2] + (1 << (slot % 2 * 4)));
 }
 
-/* Does a time fall in the slot's visit that the last observation is of? */
-static bool
-is_same_visit(const BjBaseline *b, int64_t at, int64_t width)
+/*
+ * The slots of a time, and whether the last observation was in the same visit
+ * of them: rows of this very visit are no history.
+ */
+void
+bj_levels_place(const BjBaseline *b, int64_t at, Place *place)
 {
+	int64_t		half = number_of(at, BJ_HOUR / 2);
 	int64_t		apart = at - b->observed_at;
 
-	return b->observations > 0 && apart < width && apart >= 0 &&
-		slot_of(at, width, 1 << 20) == slot_of(b->observed_at, width, 1 << 20);
+	place->day = slot_among(half, 48);
+	place->week = slot_among(half >> 1, 168);
+	place->same_day = place->same_week = false;
+	if (b->observations > 0 && apart < BJ_HOUR && apart >= 0)
+	{
+		int64_t		before = number_of(b->observed_at, BJ_HOUR / 2);
+
+		place->same_day = before == half;
+		place->same_week = before >> 1 == half >> 1;
+	}
+	place->day_visits = visits_of(b, place->day) - place->same_day;
+	place->week_visits = visits_of(b, 48 + place->week) - place->same_week;
+	place->observed_at = b->observed_at;
+	place->observations = b->observations;
 }
 
 /* A slot's value, or for want of visits what is known without it. */
 static double
-shrunk(int16_t slot, int visits, double otherwise)
+shrunk(double value, int visits, double otherwise)
 {
 	if (visits >= 3)
-		return bj_slot_value(slot);
+		return value;
 	if (visits == 0)
 		return otherwise;
-	return (visits * bj_slot_value(slot) + (1.5 - visits / 2.0) * otherwise) / (1.5 + visits / 2.0);
-}
-
-/* How much a forecast counts whose error is the least, or larger. */
-static double
-weight_of(double error, double least)
-{
-	/* exp(-TRUST x) */
-	return exp2_of(-1.4426950 * TRUST * clip((error - least) / least, 0, 60));
+	return (visits * value + (1.5 - visits / 2.0) * otherwise) / (1.5 + visits / 2.0);
 }
 
 /*
- * The forecasts from .. to - 1, each as good as its errors are small.  The
- * slow level alone knows no season: with the others about it hardly counts.
+ * log2 of how much a forecast counts whose error is the least, or larger: it
+ * is exp(-TRUST x).
  */
 static double
-mixed(const double *weight, const double *each, int from, int to)
+log_weight_of(double error, double least)
 {
-	double		sum = 0;
-	double		weights = 0;
+	return -1.4426950 * TRUST * clip((error - least) / least, 0, 60);
+}
 
-	for (int i = from; i < to; i++)
+/*
+ * The forecast of day and week alone.  weight: as of the least error of all,
+ * which mostly is the least of these two.
+ */
+static double
+season_of(const BjBaseline *b, const double *each, const double *weight,
+		  double season_least, double least)
+{
+	double		day = weight[2];
+	double		week = weight[3];
+
+	if (season_least != least)
 	{
-		double		w = (i == 1 && from == 1 ? weight[i] * 0.05 : weight[i]) + 1e-12;
-
-		sum += w * each[i];
-		weights += w;
+		day = exp2_of(log_weight_of(b->errors[2], season_least + 1e-9));
+		week = exp2_of(log_weight_of(b->errors[3], season_least + 1e-9));
 	}
-	return sum / weights;
+	day += 1e-12;
+	week += 1e-12;
+	return (day * each[2] + week * each[3]) / (day + week);
+}
+
+/*
+ * Each forecast as good as its errors are small.  The slow level knows no
+ * season: where the fast one does not hide it, it hardly counts.
+ */
+static void
+mix(const double *weight, Forecast *forecast)
+{
+	const double *each = forecast->each;
+	double		fast = weight[0] + 1e-12;
+	double		slow = weight[1] + 1e-12;
+	double		less = weight[1] * 0.05 + 1e-12;
+	double		day = weight[2] + 1e-12;
+	double		week = weight[3] + 1e-12;
+	double		trend = weight[4] + 1e-12;
+
+	forecast->best = (fast * each[0] + slow * each[1] + day * each[2] + week * each[3] + trend * each[4]) /
+		(fast + slow + day + week + trend);
+	forecast->seasonal = (less * each[1] + day * each[2] + week * each[3] + trend * each[4]) /
+		(less + day + week + trend);
 }
 
 /* Is one observation a day's sum? */
@@ -121,28 +176,31 @@ bj_is_daily(const BjBaseline *b)
 void
 bj_levels_forecast(const BjBaseline *b, int64_t at, Forecast *forecast)
 {
-	int			day = slot_of(at, BJ_HOUR / 2, 48);
-	int			week = slot_of(at, BJ_HOUR, 168);
-	double		weight[5];
-	double		least;
+	Place	   *place = &forecast->place;
+	double		season_least = b->errors[2] < b->errors[3] ? b->errors[2] : b->errors[3];
+	double		least = season_least;
+	double		powers[8];
+	double	   *weight = powers + 3;
 
+	bj_levels_place(b, at, place);
+	for (int i = 0; i < 5; i++)
+		least = b->errors[i] < least ? b->errors[i] : least;
+	/* all powers of two at once: three values, then the weights */
+	powers[0] = slot_octaves(b->day[place->day]);
+	powers[1] = slot_octaves(b->week[place->week]);
+	powers[2] = clip(b->trend, -1000, 1000);
+	for (int i = 0; i < 5; i++)
+		weight[i] = log_weight_of(b->errors[i], least + 1e-9);
+	exps2_of(powers, 8);
+	place->day_value = signed_value(b->day[place->day], powers[0]);
+	place->week_value = signed_value(b->week[place->week], powers[1]);
 	forecast->each[0] = b->fast;
 	forecast->each[1] = b->slow;
-	/* rows of this very visit are no history */
-	forecast->each[2] = shrunk(b->day[day], visits_of(b, day) - is_same_visit(b, at, BJ_HOUR / 2), b->slow);
-	forecast->each[3] = shrunk(b->week[week], visits_of(b, 48 + week) - is_same_visit(b, at, BJ_HOUR), forecast->each[2]);
-	least = b->errors[2] < b->errors[3] ? b->errors[2] : b->errors[3];
-	for (int i = 2; i < 4; i++)
-		weight[i] = weight_of(b->errors[i], least + 1e-9);
-	forecast->season = mixed(weight, forecast->each, 2, 4);
-	forecast->each[4] = forecast->season * exp2_of(b->trend);
-	for (int i = 0; i < 5; i++)
-		if (b->errors[i] < least)
-			least = b->errors[i];
-	for (int i = 0; i < 5; i++)
-		weight[i] = weight_of(b->errors[i], least + 1e-9);
-	forecast->best = mixed(weight, forecast->each, 0, 5);
-	forecast->seasonal = mixed(weight, forecast->each, 1, 5);
+	forecast->each[2] = shrunk(place->day_value, place->day_visits, b->slow);
+	forecast->each[3] = shrunk(place->week_value, place->week_visits, forecast->each[2]);
+	forecast->season = season_of(b, forecast->each, weight, season_least, least);
+	forecast->each[4] = forecast->season * powers[2];
+	mix(weight, forecast);
 	forecast->sigma = 1.25 * b->scale + 0.001 * size_of(b->slow) + 1e-9;
 	forecast->level = size_of(forecast->seasonal);
 	if (size_of(b->slow) > forecast->level)
@@ -153,14 +211,12 @@ bj_levels_forecast(const BjBaseline *b, int64_t at, Forecast *forecast)
  * A visit of a slot counts once, of however many rows it is: the rows of a
  * dense stream share the weight of one.
  */
-static void
-learn_slot(BjBaseline *b, int16_t *slot, int number, int64_t at, int64_t width, double x)
+static double
+learned_slot(double value, int visits, bool same, int64_t at, int64_t width,
+			 double spacing, double x)
 {
-	bool		same = is_same_visit(b, at, width);
-	int			visits = visits_of(b, number) - same;
-	double		spacing = b->spacing < 11.5f ? exp2_of(b->spacing) * BJ_SECOND : (double) width;
 	double		rate = 1.0 / (visits + 1);
-	double		old = visits > 0 || same ? bj_slot_value(*slot) : x;
+	double		old = visits > 0 || same ? value : x;
 
 	if (rate < SLOT_RATE)
 		rate = SLOT_RATE;
@@ -171,9 +227,32 @@ learn_slot(BjBaseline *b, int16_t *slot, int number, int64_t at, int64_t width, 
 		else
 			rate = 1 / (1 + (double) (at - at / width * width) / spacing);
 	}
-	*slot = bj_slot_of(old + clip(rate, 0, 1) * (x - old));
-	if (!same)
-		visit(b, number);
+	return old + clip(rate, 0, 1) * (x - old);
+}
+
+static void
+learn_slots(BjBaseline *b, const Finding *f, double x)
+{
+	Place		place = f->forecast.place;
+	double		spacing = b->spacing < 11.5f ? exp2_of(b->spacing) * BJ_SECOND : (double) BJ_HOUR;
+	double		day;
+	double		week;
+
+	/* what a closed incident brought back has seen less than what judged */
+	if (place.observations != b->observations || place.observed_at != b->observed_at)
+	{
+		bj_levels_place(b, f->at, &place);
+		place.day_value = bj_slot_value(b->day[place.day]);
+		place.week_value = bj_slot_value(b->week[place.week]);
+	}
+	day = learned_slot(place.day_value, place.day_visits, place.same_day, f->at, BJ_HOUR / 2, spacing, x);
+	week = learned_slot(place.week_value, place.week_visits, place.same_week, f->at, BJ_HOUR, spacing, x);
+	b->day[place.day] = bj_slot_of(day);
+	b->week[place.week] = bj_slot_of(week);
+	if (!place.same_day)
+		visit(b, place.day);
+	if (!place.same_week)
+		visit(b, 48 + place.week);
 }
 
 /*
@@ -221,8 +300,6 @@ bj_levels_learn(BjBaseline *b, const Finding *f)
 	bool		by_size = bj_sizes_tell(b);
 	double		limit = CLIP * forecast->sigma;
 	double		learned = f->x;
-	int			day = slot_of(f->at, BJ_HOUR / 2, 48);
-	int			week = slot_of(f->at, BJ_HOUR, 168);
 	double		hurry = bj_is_daily(b) ? DAILY_HURRY : 1;
 
 	if (n >= 10)
@@ -238,8 +315,7 @@ bj_levels_learn(BjBaseline *b, const Finding *f)
 		learn_trend(b, f);
 	}
 	learn_levels(b, f);
-	learn_slot(b, &b->day[day], day, f->at, BJ_HOUR / 2, learned);
-	learn_slot(b, &b->week[week], 48 + week, f->at, BJ_HOUR, learned);
+	learn_slots(b, f, learned);
 	follow(&b->zeros, f->x == 0, SCALE_RATE, n);
 	if (f->x != 0)
 		follow(&b->abs_level, size_of(learned), SLOW_RATE, b->nonzero);

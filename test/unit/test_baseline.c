@@ -425,6 +425,38 @@ check_logarithms(void)
 	ok(worst_exp < 1e-5, "exp2 by %g", worst_exp);
 }
 
+/* Several at once have the bits of one at a time. */
+static void
+check_several(void)
+{
+	int			logs = 0;
+	int			powers = 0;
+
+	seed = 5;
+	for (int i = 0; i < 100000; i++)
+	{
+		double		size = exp2(1800 * noise());
+		double		y = i % 4 == 0 ? floor(40 * noise()) : i % 4 == 1 ? -1e-17 * noise() :
+			nextafter(floor(1900 * noise()), 2000 * noise());
+		double		several[4] = {size, 1 + size, 1, size / 3};
+		double		alone[4];
+
+		for (int k = 0; k < 4; k++)
+			alone[k] = log2_of(several[k]);
+		logs2_of(several, 4);
+		logs += memcmp(several, alone, sizeof(alone)) != 0;
+		several[0] = y;
+		several[1] = -y;
+		several[2] = y + 0.5;
+		several[3] = i % 2 == 0 ? 0.0 : -0.0;
+		for (int k = 0; k < 4; k++)
+			alone[k] = exp2_of(several[k]);
+		exps2_of(several, 4);
+		powers += memcmp(several, alone, sizeof(alone)) != 0;
+	}
+	ok(logs == 0 && powers == 0, "several logarithms and powers at once are those of one at a time: %d and %d differ", logs, powers);
+}
+
 /* A new key beside nine others. */
 static void
 check_peers(void)
@@ -576,6 +608,7 @@ main(void)
 	check_absorbed(400, true);
 	check_absorbed(5000, false);
 	check_logarithms();
+	check_several();
 	check_peers();
 	return done_testing();
 }
