@@ -294,10 +294,7 @@ set_limit(BjBaseline *b, const BjDetect *detect)
 	least = forecast.best > forecast.seasonal ? forecast.best : forecast.seasonal;
 	b->limit = keep(least);
 	bj_judge(b, detect, b->bucket_at, least + usual_width(b, forecast.sigma), gap, 0, &f);
-	for (int i = 0; i < BJ_CHANNELS; i++)
-		if (f.rarity[i] >= LEAST_ALERT)
-			return;
-	if (f.rarity[CH_LOG] < LEAST_ALERT)
+	if (f.tail_decades < LEAST_ALERT && f.rarity[CH_LOG] < LEAST_ALERT)
 		b->limit = keep(f.x);
 }
 

@@ -33,7 +33,7 @@
 /* Decades that a channel must be ahead by, to count as much as the others. */
 static const double handicaps[BJ_CHANNELS] = {
 	[CH_SHORT] = 0.1,[CH_SEASONAL] = 0.4,[CH_Z] = 0.3,[CH_UP] = 0.2,[CH_DOWN] = 0.2,
-	[CH_RATIO] = 0.2,[CH_DAY] = 0.6,[CH_RUN] = 0.8,[CH_GAP] = 0.6
+	[CH_RATIO] = 0.2,[CH_DAY] = 0.6,[CH_RUN] = 0.8
 };
 
 /*
@@ -49,11 +49,19 @@ zeros_before(const BjBaseline *b, const Finding *f)
 	return clip(1 - (1 - b->zeros) * exp2_of(0.0145 * (f->run - 1.0)), 0, 1);
 }
 
+#define NO_SIZE (-40.0)			/* log2 of what is zero, or nearly */
+
+/* To take a logarithm of, and what becomes of it. */
 static double
-log_size(double x)
+or_one(double size)
 {
-	x = size_of(x);
-	return x < 1e-12 ? -40 : log2_of(x);
+	return size < 1e-12 ? 1 : size;
+}
+
+static double
+log_size(double size, double log)
+{
+	return size < 1e-12 ? NO_SIZE : log;
 }
 
 static double
@@ -86,76 +94,75 @@ smooth(const BjBaseline *b, Finding *f)
 	f->smooth[SMOOTH_DAY_EXPECTED] = keep(b->day_expected + memory * (f->forecast.seasonal - b->day_expected));
 }
 
+/* Logarithms that are taken at once: of these channels, and of others. */
+enum
+{
+	LOG_GAP = CH_SHORTFALL + 1, /* in the place of a channel without one */
+	LOG_X,
+	LOG_SEASON,
+	LOG_PATTERN = CH_PATTERN,
+	LOG_DAY,
+	LOG_RISE,
+	LOG_FALL,
+	LOG_TODAY,
+	LOGS = 14
+};
+
 static void
 measure(const BjBaseline *b, Finding *f)
 {
 	double	   *u = f->magnitude;
+	double		residual = size_of(f->residual);
+	double		smooth_short = size_of(f->smooth[SMOOTH_SHORT]);
+	double		smooth_seasonal = size_of(f->smooth[SMOOTH_SEASONAL]);
 	double		shortfall = b->slow - f->x;
 	double		floor = RATIO_FLOOR * f->forecast.level + 1e-9;
+	double		logs[LOGS];
 
-	u[CH_RESIDUAL] = log_size(f->residual);
-	u[CH_SHORT] = log_size(f->smooth[SMOOTH_SHORT]);
-	u[CH_SEASONAL] = log_size(f->smooth[SMOOTH_SEASONAL]);
-	u[CH_Z] = log2_of(1 + size_of(f->z));
-	u[CH_SHORTFALL] = shortfall > 0 ? log_size(shortfall) : -40;
+	logs[CH_RESIDUAL] = or_one(residual);
+	logs[CH_SHORT] = or_one(smooth_short);
+	logs[CH_SEASONAL] = or_one(smooth_seasonal);
+	logs[CH_Z] = 1 + size_of(f->z);
+	logs[CH_SHORTFALL] = or_one(shortfall);
+	logs[LOG_GAP] = 1 + f->gap;
+	logs[LOG_X] = f->x != 0 ? size_of(f->x) : 1;
+	logs[LOG_SEASON] = f->forecast.season > 0 ? f->forecast.season : 1;
+	logs[LOG_PATTERN] = 1 + f->smooth[SMOOTH_PATTERN];
+	logs[LOG_DAY] = (clip(f->smooth[SMOOTH_DAY_SUM], 0, 1e30) + floor) /
+		(clip(f->smooth[SMOOTH_DAY_EXPECTED], 0, 1e30) + floor);
+	logs[LOG_RISE] = 1 + f->smooth[SMOOTH_RISE];
+	logs[LOG_FALL] = 1 + f->smooth[SMOOTH_FALL];
+	logs[LOG_TODAY] = bj_days_share(f);
+	logs[LOGS - 1] = 1;
+	logs2_of(logs, LOGS);
+	u[CH_RESIDUAL] = log_size(residual, logs[CH_RESIDUAL]);
+	u[CH_SHORT] = log_size(smooth_short, logs[CH_SHORT]);
+	u[CH_SEASONAL] = log_size(smooth_seasonal, logs[CH_SEASONAL]);
+	u[CH_Z] = logs[CH_Z];
+	u[CH_SHORTFALL] = log_size(shortfall, logs[CH_SHORTFALL]);
 	u[CH_UP] = f->ratio > 0 ? f->ratio : 0;
 	u[CH_DOWN] = f->ratio < 0 ? -f->ratio : 0;
 	u[CH_RATIO] = size_of(f->smooth[SMOOTH_RATIO]);
-	u[CH_PATTERN] = log2_of(1 + f->smooth[SMOOTH_PATTERN]);
-	u[CH_DAY] = size_of(log2_of((clip(f->smooth[SMOOTH_DAY_SUM], 0, 1e30) + floor) /
-								(clip(f->smooth[SMOOTH_DAY_EXPECTED], 0, 1e30) + floor)));
-	u[CH_RISE] = log2_of(1 + f->smooth[SMOOTH_RISE]);
-	u[CH_FALL] = log2_of(1 + f->smooth[SMOOTH_FALL]);
-	f->seen = (1u << CH_SIZE) - 1;
+	u[CH_PATTERN] = logs[LOG_PATTERN];
+	u[CH_DAY] = size_of(logs[LOG_DAY]);
+	u[CH_RISE] = logs[LOG_RISE];
+	u[CH_FALL] = logs[LOG_FALL];
+	u[CH_GAP] = logs[LOG_GAP];
+	f->log_x = logs[LOG_X];
+	f->log_season = logs[LOG_SEASON];
+	f->log_today = logs[LOG_TODAY];
+	f->seen = ((1u << CH_SIZE) - 1) | 1u << CH_GAP;
 	if (bj_sizes_tell(b))
 		f->seen &= ~(1u << CH_RISE | 1u << CH_FALL);
 	if (f->x > 0 && b->nonzero >= LEAST_NONZERO && mode_of(b) <= BJ_MODE_ROWS)
 	{
-		u[CH_SIZE] = size_of(log2_of(f->x) - b->size_mean);
+		u[CH_SIZE] = size_of(f->log_x - b->size_mean);
 		f->seen |= 1u << CH_SIZE;
 	}
 	if (f->x != 0 || zeros_before(b, f) < 0.02)
 	{
 		u[CH_RUN] = log2_of(1.0 + f->run);
 		f->seen |= 1u << CH_RUN;
-	}
-	u[CH_GAP] = log2_of(1 + f->gap);
-	f->seen |= 1u << CH_GAP;
-}
-
-/* By how much a channel says that the value changed. */
-static double
-change_of(const BjBaseline *b, const Finding *f, int channel)
-{
-	const Forecast *forecast = &f->forecast;
-
-	switch (channel)
-	{
-		case CH_RESIDUAL:
-		case CH_Z:
-			return f->residual;
-		case CH_SHORT:
-			return f->smooth[SMOOTH_SHORT];
-		case CH_SEASONAL:
-			return f->smooth[SMOOTH_SEASONAL];
-		case CH_SHORTFALL:
-			return f->x - b->slow;
-		case CH_UP:
-		case CH_DOWN:
-		case CH_RISE:
-		case CH_FALL:
-			return f->x - forecast->seasonal;
-		case CH_RATIO:
-			return forecast->level * (exp2_of(f->smooth[SMOOTH_RATIO]) - 1);
-		case CH_PATTERN:
-			return f->smooth[SMOOTH_PATTERN] * forecast->sigma;
-		case CH_DAY:
-			return forecast->level * (f->smooth[SMOOTH_DAY_SUM] - f->smooth[SMOOTH_DAY_EXPECTED]) /
-				(size_of(f->smooth[SMOOTH_DAY_EXPECTED]) + 1e-9);
-		case CH_SIZE:
-			return f->x - exp2_of(b->size_mean);
-		default:
-			return 1e30;
 	}
 }
 
@@ -166,31 +173,65 @@ is_young(const BjBaseline *b, const Finding *f)
 	return b->observations < LEAST_OBSERVATIONS || f->at - b->first_at < LEAST_AGE;
 }
 
-/* May the channel speak of this observation? */
-static bool
-is_mute(const BjBaseline *b, const BjDetect *detect, const Finding *f, int channel)
+/* What makes a change one that a channel may speak of. */
+typedef struct Hearing
 {
-	double		change;
+	double		material;		/* changes below it are no matter */
+	bool		no_rise;		/* too little was seen above zero */
+	bool		no_fall;		/* zero, and no wonder */
+} Hearing;
 
-	if ((f->seen & (1u << channel)) == 0)
-		return true;
-	if (channel == CH_RUN)
-		return f->run < 3;
-	if (channel == CH_SIZE)
-	{
-		if (b->zeros < 0.2)
-			return true;
-	}
+/* The channels in a set that say that the value changed so, if they may. */
+static inline uint32_t
+told(const Hearing *hearing, double change, uint32_t channels)
+{
+	bool		mute = (size_of(change) < hearing->material) |
+	((change > 0) & hearing->no_rise) | ((change < 0) & hearing->no_fall);
+
+	return mute ? 0 : channels;
+}
+
+/* By how much the smoothed ratio says that the value changed. */
+static double
+change_of_ratio(const BjDetect *detect, const Finding *f)
+{
+	double		ratio = f->smooth[SMOOTH_RATIO];
+
+	/* mostly too little anyway: 2^r - 1 is no larger than r */
+	if (size_of(ratio) < 0.999 * detect->materiality && size_of(ratio) < 1)
+		return 0;
+	return f->forecast.level * (exp2_of(ratio) - 1);
+}
+
+/* The channels that may speak of this observation. */
+static uint32_t
+audible(const BjBaseline *b, const BjDetect *detect, const Finding *f)
+{
+	const Forecast *forecast = &f->forecast;
+	const float *smooth = f->smooth;
+	Hearing		hearing = {
+		detect->materiality * forecast->level,
+		b->nonzero < LEAST_NONZERO,
+		f->x == 0 && zeros_before(b, f) > 0.02
+	};
+	uint32_t	set;
+
+	set = told(&hearing, f->residual, 1u << CH_RESIDUAL | 1u << CH_Z) |
+		told(&hearing, f->x - b->slow, 1u << CH_SHORTFALL) |
+		told(&hearing, f->seasonal, 1u << CH_UP | 1u << CH_DOWN | 1u << CH_RISE | 1u << CH_FALL) |
+		told(&hearing, smooth[SMOOTH_PATTERN] * forecast->sigma, 1u << CH_PATTERN);
 	/* on a meter that is mostly zero any two values are a shift */
-	if (b->zeros > 0.2 && (channel == CH_SHORT || channel == CH_SEASONAL ||
-						   channel == CH_RATIO || channel == CH_DAY))
-		return true;
-	change = change_of(b, f, channel);
-	if (size_of(change) < detect->materiality * f->forecast.level)
-		return true;
-	if (change > 0 && channel != CH_GAP && b->nonzero < LEAST_NONZERO)
-		return true;
-	return change < 0 && f->x == 0 && zeros_before(b, f) > 0.02;
+	if (!(b->zeros > 0.2))
+		set |= told(&hearing, smooth[SMOOTH_SHORT], 1u << CH_SHORT) |
+			told(&hearing, smooth[SMOOTH_SEASONAL], 1u << CH_SEASONAL) |
+			told(&hearing, change_of_ratio(detect, f), 1u << CH_RATIO) |
+			told(&hearing, forecast->level * (smooth[SMOOTH_DAY_SUM] - smooth[SMOOTH_DAY_EXPECTED]) /
+				 (size_of(smooth[SMOOTH_DAY_EXPECTED]) + 1e-9), 1u << CH_DAY);
+	if (!(b->zeros < 0.2))
+		set |= told(&hearing, f->x - exp2_of(b->size_mean), 1u << CH_SIZE);
+	if (f->run >= 3)
+		set |= 1u << CH_RUN;
+	return set & f->seen;
 }
 
 /*
@@ -223,37 +264,58 @@ static double
 nothing_rarity(const BjBaseline *b, const Finding *f)
 {
 	double		n = b->observations < 2000 ? b->observations : 2000;
-	double		before = zeros_before(b, f);
-	double		chance = (before * n + 1) / (n + 2);
+	double		before;
+	double		chance;
 
-	if (f->x != 0 || before > 0.01 || b->observations < 2 * LEAST_OBSERVATIONS ||
+	if (f->x != 0 || b->observations < 2 * LEAST_OBSERVATIONS ||
 		f->at - b->first_at < LEAST_AGE)
 		return 0;
+	before = zeros_before(b, f);
+	if (before > 0.01)
+		return 0;
+	chance = (before * n + 1) / (n + 2);
 	return clip(0.8 - 0.30103 * NOTHING_SHARE * log2_of(chance) * f->run, 0, 9);
+}
+
+/*
+ * The rarities of the channels that may speak: those that count observations
+ * at once.
+ */
+static void
+weigh_tails(const BjBaseline *b, const BjDetect *detect, Finding *f)
+{
+	uint32_t	set = audible(b, detect, f);
+	uint32_t	common = set & ~(1u << CH_RUN | 1u << CH_SIZE);
+
+	if (common != 0)
+		bj_tails_rarity(b->tails, f->magnitude, b->observations, common, f->rarity);
+	if (set & 1u << CH_SIZE)
+		f->rarity[CH_SIZE] = bj_tail_rarity(&b->tails[CH_SIZE], f->magnitude[CH_SIZE], b->nonzero);
+	if (set & 1u << CH_RUN)
+		f->rarity[CH_RUN] = run_rarity(b, f);
+	for (; set != 0; set &= set - 1)
+	{
+		int			i = __builtin_ctz(set);
+
+		f->rarity[i] -= handicaps[i];
+		if (f->rarity[i] > f->decades)
+		{
+			f->decades = f->rarity[i];
+			f->channel = i;
+		}
+	}
 }
 
 static void
 weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 {
-	bool		young = is_young(b, f);
-
 	f->decades = 0;
 	f->channel = CH_RESIDUAL;
-	for (int i = 0; i < BJ_CHANNELS && !young; i++)
-	{
-		uint32_t	n = i == CH_RUN ? b->runs_ended :
-		i == CH_SIZE ? b->nonzero : b->observations;
-
-		if (is_mute(b, detect, f, i))
-			continue;
-		f->rarity[i] = (i == CH_RUN ? run_rarity(b, f) :
-						bj_tail_rarity(&b->tails[i], f->magnitude[i], n)) - handicaps[i];
-	}
-	/* silence is an incident of another family */
-	f->silence = f->rarity[CH_GAP];
-	f->rarity[CH_GAP] = 0;
+	if (!is_young(b, f))
+		weigh_tails(b, detect, f);
+	f->tail_decades = f->decades;
 	f->rarity[CH_NOTHING] = nothing_rarity(b, f);
-	for (int i = 0; i < CH_ALL; i++)
+	for (int i = BJ_CHANNELS; i < CH_ALL; i++)
 		if (f->rarity[i] > f->decades)
 		{
 			f->decades = f->rarity[i];

@@ -304,12 +304,20 @@ days_of_drift(const BjBaseline *b, const Finding *f)
 	return 0;
 }
 
+/* What an observation is of what its hour of the week makes one expect. */
+double
+bj_days_share(const Finding *f)
+{
+	double		floor = 0.02 * f->forecast.level + 1e-9;
+
+	return (clip(f->x, 0, 1e30) + floor) / (clip(f->forecast.each[3], 0, 1e30) + floor);
+}
+
 /* Commits; trusted baselines do not learn the scale. */
 void
 bj_days_follow(BjBaseline *b, const Finding *f, bool learn)
 {
 	int			hour = slot_of(f->at, BJ_HOUR, 24);
-	double		value = f->x;
 
 	if (f->day_ends)
 		b->drift_days = days_of_drift(b, f);
@@ -360,18 +368,19 @@ bj_days_follow(BjBaseline *b, const Finding *f, bool learn)
 	b->today_expected = keep(b->today_expected + f->forecast.each[3]);
 	if (f->x > 0)
 	{
-		double		floor = 0.02 * f->forecast.level + 1e-9;
-
-		b->today_logs = keep(b->today_logs + log2_of((f->x + floor) / (clip(f->forecast.each[3], 0, 1e30) + floor)));
+		b->today_logs = keep(b->today_logs + f->log_today);
 		b->today_count++;
 	}
 	b->day_number = day_of(f->at);
 
 	if (b->observations > 0 && f->at / BJ_HOUR == b->observed_at / BJ_HOUR)
-		value = (bj_slot_value(b->hours[hour]) + value) / 2;
-	else if (f->gap > 2 * 3600)
+	{
+		b->hours[hour] = bj_slot_of((bj_slot_value(b->hours[hour]) + f->x) / 2);
+		return;
+	}
+	if (f->gap > 2 * 3600)
 		b->hour_count = 0;
 	else if (b->hour_count < 24)
 		b->hour_count++;
-	b->hours[hour] = bj_slot_of(value);
+	b->hours[hour] = size_of(f->x) < 1e-12 ? 0 : bj_slot_of_log(f->log_x, f->x < 0);
 }

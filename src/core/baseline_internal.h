@@ -293,6 +293,9 @@ typedef struct Finding
 	double		seasonal;
 	double		z;
 	double		ratio;			/* log2 */
+	double		log_x;			/* log2 of its size, if it is not zero */
+	double		log_season;		/* log2 of forecast.season, if it is above zero */
+	double		log_today;		/* log2 of bj_days_share() */
 	float		smooth[8];		/* what the smoothed fields become */
 	/* when the observation ends a day */
 	bool		day_ends;
@@ -305,12 +308,13 @@ typedef struct Finding
 	float		zone_day;
 	int			zone_lag;
 	double		magnitude[BJ_CHANNELS];
-	double		rarity[CH_ALL]; /* decades; 0: mute */
+	double		rarity[CH_ALL]; /* decades; of channels with a tail only those
+								 * that may speak have any */
 	uint32_t	run;			/* equal values in a row, with this one */
 	uint32_t	seen;			/* a bit for each channel with a magnitude */
+	double		tail_decades;	/* the best of the channels with a tail */
 	double		decades;		/* of the whole */
 	int			channel;		/* the best */
-	double		silence;		/* decades of the gap before it */
 } Finding;
 
 enum
@@ -341,9 +345,10 @@ extern int16_t bj_slot_of_log(double log, bool negative);
 extern bool bj_sizes_tell(const BjBaseline *b);
 extern void bj_sizes_judge(const BjBaseline *b, Finding *f);
 extern void bj_sizes_row(BjBaseline *b, double x, bool learn);
-extern void bj_sizes_learn(BjBaseline *b, double x, uint32_t n);
+extern void bj_sizes_learn(BjBaseline *b, double log, uint32_t n);
 
 /* baseline_days.c */
+extern double bj_days_share(const Finding *f);
 extern void bj_days_judge(const BjBaseline *b, Finding *f);
 extern void bj_days_follow(BjBaseline *b, const Finding *f, bool learn);
 
@@ -354,6 +359,8 @@ extern double bj_peer_decades(const BjPeer *peer, const BjBaseline *b, double x)
 
 /* baseline_rarity.c */
 extern double bj_tail_rarity(const BjTail *tail, double magnitude, uint32_t n);
+extern void bj_tails_rarity(const BjTail *tails, const double *magnitudes,
+							uint32_t n, uint32_t channels, double *rarities);
 extern double bj_tail_weight(const BjTail *tail, double magnitude);
 extern void bj_tail_add(BjTail *tail, double magnitude, int weight);
 extern void bj_tail_learn(BjTail *tail, double magnitude);

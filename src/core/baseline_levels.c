@@ -288,7 +288,7 @@ learn_trend(BjBaseline *b, const Finding *f)
 
 	if (f->x <= 0 || season <= 0 || b->zeros > 0.1f)
 		return;
-	off = clip(log2_of(f->x) - log2_of(season) - b->trend, -0.5, 0.5);
+	off = clip(f->log_x - f->log_season - b->trend, -0.5, 0.5);
 	b->trend = keep(clip(b->trend + days / (days + TREND_DAYS) * off, -3, 3));
 }
 
@@ -322,14 +322,14 @@ bj_levels_learn(BjBaseline *b, const Finding *f)
 	if (f->x > 0)
 	{
 		if (mode_of(b) <= BJ_MODE_ROWS)
-			bj_sizes_learn(b, f->x, b->nonzero);
+			bj_sizes_learn(b, f->log_x, b->nonzero);
 		if (b->nonzero < UINT16_MAX)
 			b->nonzero++;
 	}
 	/* against what it has been of late, so that a slow drift is no pattern */
 	b->signs = b->signs << 1 | (f->ratio > b->smooth_ratio);
-	if (f->x != 0 && (b->largest < log2_of(size_of(f->x)) || n < 2))
-		b->largest = keep(log2_of(size_of(f->x)));
+	if (f->x != 0 && (b->largest < f->log_x || n < 2))
+		b->largest = keep(f->log_x);
 	if (f->x != 0)
 		follow(&b->repeats, n > 0 && f->run > 1, SCALE_RATE, n);
 	bj_days_follow(b, f, true);

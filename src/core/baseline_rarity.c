@@ -83,19 +83,59 @@ slope_of(const BjTail *tail)
 	return clip((SLOPE_PRIOR + seen) / (SLOPE_PRIOR / UNSEEN_SLOPE + 0.6931 * excess), 1, SLOPE_MOST);
 }
 
+/* Observations that a magnitude as large is among, and what may be unseen. */
+static inline double
+chance_of(const BjTail *tail, double magnitude)
+{
+	double		beyond = magnitude - tail->largest;
+	double		unseen = UNSEEN_WEIGHT;
+
+	if (beyond > 0)
+		unseen *= exp2_of(-slope_of(tail) * clip(beyond, 0, UNSEEN_OCTAVES));
+	return bj_tail_weight(tail, magnitude - NEARLY) + unseen;
+}
+
+/* log: of n observations as credit_of() wants it. */
+static inline double
+decades_of(double log_credit, double log_chance)
+{
+	double		credit = CREDIT * log_credit +
+	(1 - CREDIT) * log2_of(CREDIT_AT / UNSEEN_WEIGHT + 1);
+
+	return LOG10_2 * (credit + log2_of(UNSEEN_WEIGHT) - log_chance);
+}
+
+static inline double
+credit_of(uint32_t n)
+{
+	return n / UNSEEN_WEIGHT + 1;
+}
+
 /* Decades; 0 when the tail is empty. */
 double
 bj_tail_rarity(const BjTail *tail, double magnitude, uint32_t n)
 {
-	double		beyond = magnitude - tail->largest;
-	double		unseen = UNSEEN_WEIGHT;
-	double		credit = CREDIT * log2_of(n / UNSEEN_WEIGHT + 1) +
-	(1 - CREDIT) * log2_of(CREDIT_AT / UNSEEN_WEIGHT + 1);
+	return decades_of(log2_of(credit_of(n)), log2_of(chance_of(tail, magnitude)));
+}
 
-	if (beyond > 0)
-		unseen *= exp2_of(-slope_of(tail) * clip(beyond, 0, UNSEEN_OCTAVES));
-	return LOG10_2 * (credit + log2_of(UNSEEN_WEIGHT) -
-					  log2_of(bj_tail_weight(tail, magnitude - NEARLY) + unseen));
+/* The same of a set of channels, which have as many observations. */
+void
+bj_tails_rarity(const BjTail *tails, const double *magnitudes, uint32_t n,
+				uint32_t channels, double *rarities)
+{
+	double		logs[(1 + BJ_CHANNELS + 3) / 4 * 4];
+	int			count = 0;
+
+	logs[count++] = credit_of(n);
+	for (uint32_t set = channels; set != 0; set &= set - 1)
+		logs[count++] = chance_of(&tails[__builtin_ctz(set)], magnitudes[__builtin_ctz(set)]);
+	while (count % 4 != 0)
+		logs[count++] = 1;
+	for (int i = 0; i < count; i += 4)
+		logs2_of(logs + i, 4);
+	count = 1;
+	for (uint32_t set = channels; set != 0; set &= set - 1)
+		rarities[__builtin_ctz(set)] = decades_of(logs[0], logs[count++]);
 }
 
 /* The bins move so that the last is the one of this magnitude. */

@@ -32,10 +32,10 @@ bj_sizes_tell(const BjBaseline *b)
 
 /* How much more likely a size is when it is larger, or smaller, than usual. */
 static void
-add_size(const BjBaseline *b, double x, double more, float *rise, float *fall)
+add_size(const BjBaseline *b, double log, double more, float *rise, float *fall)
 {
 	double		scale = 1.25 * b->size_scale / SIZE_STEPS + SIZE_FLOOR;
-	double		s = clip((log2_of(x) - b->size_mean) / scale, -SCALES, SCALES);
+	double		s = clip((log - b->size_mean) / scale, -SCALES, SCALES);
 
 	*rise = keep(clip(*rise + more + LOG10_E * SHIFT * (s - SHIFT / 2), 0, SUM_MOST));
 	*fall = keep(clip(*fall + LOG10_E * SHIFT * (-s - SHIFT / 2), 0, SUM_MOST));
@@ -56,7 +56,7 @@ bj_sizes_judge(const BjBaseline *b, Finding *f)
 		double		busy = clip(MORE * chance, 0, 0.9);
 
 		if (f->x > 0)
-			add_size(b, f->x, LOG10_2 * log2_of(busy / chance), &rise, &fall);
+			add_size(b, log2_of(f->x), LOG10_2 * log2_of(busy / chance), &rise, &fall);
 		else if (f->x == 0)
 			rise = keep(clip(rise + LOG10_2 * log2_of((1 - busy) / (1 - chance)), 0, SUM_MOST));
 	}
@@ -70,22 +70,25 @@ bj_sizes_judge(const BjBaseline *b, Finding *f)
 void
 bj_sizes_row(BjBaseline *b, double x, bool learn)
 {
+	double		log;
+
 	if (x <= 0)
 		return;
+	log = log2_of(x);
 	if (b->rows >= LEAST_SIZES + 5)
-		add_size(b, x, 0, &b->rise, &b->fall);
+		add_size(b, log, 0, &b->rise, &b->fall);
 	if (learn)
-		bj_sizes_learn(b, x, b->rows);
+		bj_sizes_learn(b, log, b->rows);
 }
 
-/* n: values seen before. */
+/* log: of the value; n: values seen before. */
 void
-bj_sizes_learn(BjBaseline *b, double x, uint32_t n)
+bj_sizes_learn(BjBaseline *b, double log, uint32_t n)
 {
 	double		young = 1.0 / ((double) n + 1);
 	double		rate = young > SIZE_RATE ? young : SIZE_RATE;
 	double		scale = b->size_scale / SIZE_STEPS;
-	double		off = log2_of(x) - b->size_mean;
+	double		off = log - b->size_mean;
 	double		limit = n < 10 ? 40 : 4 * (scale + SIZE_FLOOR);
 
 	b->size_mean = keep(b->size_mean + rate * clip(off, -limit, limit));
