@@ -14,7 +14,7 @@
 								 * is 0.217 */
 #define LOG_MOST 6.5
 #define SETTLED 100				/* observations */
-#define BUILDS_UP (1 << CH_SHORT | 1 << CH_SEASONAL | 1 << CH_DAY)
+#define BUILDS_UP (1u << CH_SHORT | 1u << CH_SEASONAL | 1u << CH_DAY)
 /*
  * Rows that come every few minutes hang together: of undisturbed ones half as
  * many pass a limit as of hourly ones.  So that the score means the same.
@@ -403,19 +403,10 @@ bj_learn(BjBaseline *b, const Finding *f)
 		b->observed_at = f->at;
 		return;
 	}
+	/* one shift that builds up over many rows is one event */
 	if (b->observations >= 3)
-	{
-		for (int i = 0; i < CH_RUN; i++)
-			if (f->seen & (1u << i))
-			{
-				/* one shift that builds up over many rows is one event */
-				if ((1 << i & (int) BUILDS_UP) && b->observations >= SETTLED)
-					bj_tail_learn(&b->tails[i], f->magnitude[i]);
-				else
-					bj_tail_add(&b->tails[i], f->magnitude[i], 4);
-			}
-		bj_tail_add(&b->tails[CH_GAP], f->magnitude[CH_GAP], 4);
-	}
+		bj_tails_learn(b->tails, f->magnitude, f->seen & ~(1u << CH_RUN),
+					   b->observations >= SETTLED ? BUILDS_UP : 0);
 	if (f->run == 1 && b->run > 0 && (b->run_value != 0 || b->zeros < 0.02))
 	{
 		bj_tail_add(&b->tails[CH_RUN], log2_of(1.0 + b->run), 4);

@@ -281,6 +281,9 @@ typedef struct Forecast
 	double		level;			/* size that a change is material against */
 } Forecast;
 
+/* Room for the channels in loops over two of them at a time. */
+#define BJ_LANES ((BJ_CHANNELS + 1) / 2 * 2)
+
 /* One observation, judged. */
 typedef struct Finding
 {
@@ -307,7 +310,7 @@ typedef struct Finding
 	float		zone_evidence;
 	float		zone_day;
 	int			zone_lag;
-	double		magnitude[BJ_CHANNELS];
+	double		magnitude[BJ_LANES];
 	double		rarity[CH_ALL]; /* decades; of channels with a tail only those
 								 * that may speak have any */
 	uint32_t	run;			/* equal values in a row, with this one */
@@ -364,6 +367,8 @@ extern void bj_tails_rarity(const BjTail *tails, const double *magnitudes,
 extern double bj_tail_weight(const BjTail *tail, double magnitude);
 extern void bj_tail_add(BjTail *tail, double magnitude, int weight);
 extern void bj_tail_learn(BjTail *tail, double magnitude);
+extern void bj_tails_learn(BjTail *tails, const double *magnitudes,
+						   uint32_t channels, uint32_t build_up);
 extern void bj_tail_halve(BjTail *tail);
 extern double bj_tail_quantile(const BjTail *tail, double share, uint32_t n);
 

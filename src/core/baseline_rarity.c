@@ -239,26 +239,40 @@ add_slowly(BjTail *tail, double magnitude, int weight)
 		count_in(tail, BJ_BINS - 1 - (tail->top - bin), weight);
 }
 
+/*
+ * Adds one observation where that moves no bin, which is nearly always so;
+ * false: it is not so, and nothing was done.  An empty tail has no bin to
+ * count in but its last.
+ */
+static inline bool
+add_quickly(BjTail *tail, double magnitude, int bin)
+{
+	float		largest = (float) (tail->largest - 1.0 / HALVING);
+	int			at = BJ_BINS - 1 - (tail->top - bin);
+
+	if (bin > tail->top || tail->top >= 300 * BINS_PER_OCTAVE)
+		return false;
+	if (magnitude > tail->largest)
+		largest = (float) magnitude;
+	if (largest * (double) BINS_PER_OCTAVE < tail->top)
+	{
+		/* as in add_slowly() */
+		if (tail->bins[BJ_BINS - 1] == 0 || magnitude > tail->largest)
+			return false;
+		largest = ((float) tail->top + 0.01f) / BINS_PER_OCTAVE;
+	}
+	tail->largest = largest;
+	if (at >= 0)
+		count_in(tail, at, COUNT);
+	return true;
+}
+
 /* weight: COUNT for one observation. */
 void
 bj_tail_add(BjTail *tail, double magnitude, int weight)
 {
-	float		decayed = (float) (tail->largest - 1.0 / HALVING);
-	int			bin = bin_of(magnitude);
-
-	/* mostly it is one of the usual ones, and the largest stays in its bin */
-	if (weight == COUNT && magnitude <= tail->largest && bin <= tail->top &&
-		decayed * (double) BINS_PER_OCTAVE >= tail->top && tail->largest < 300 &&
-		(tail->top != 0 || tail->largest != 0))
-	{
-		int			at = BJ_BINS - 1 - (tail->top - bin);
-
-		tail->largest = decayed;
-		if (at >= 0)
-			count_in(tail, at, COUNT);
-		return;
-	}
-	add_slowly(tail, magnitude, weight);
+	if (weight != COUNT || !add_quickly(tail, magnitude, bin_of(magnitude)))
+		add_slowly(tail, magnitude, weight);
 }
 
 /*
@@ -285,6 +299,41 @@ bj_tail_learn(BjTail *tail, double magnitude)
 		tail->beyond = 0;
 	}
 	bj_tail_add(tail, magnitude, COUNT);
+}
+
+/*
+ * One observation's magnitudes of a set of channels; of those that build up
+ * as bj_tail_learn() has it.
+ */
+void
+bj_tails_learn(BjTail *tails, const double *magnitudes, uint32_t channels,
+			   uint32_t build_up)
+{
+	uint64_t	bins[BJ_LANES];
+
+	/* the number below, as in exps2_of(), in the lowest bits */
+	for (int i = 0; i < BJ_LANES; i++)
+	{
+		double		bin = magnitudes[i] * BINS_PER_OCTAVE;
+		double		sum = bin + WHOLE;
+		double		above = bin - (sum - WHOLE) + 0.0;
+		uint64_t	sign;
+
+		memcpy(&bins[i], &sum, sizeof(sum));
+		memcpy(&sign, &above, sizeof(sign));
+		bins[i] -= sign >> 63;
+	}
+	for (int i = 0; i < BJ_CHANNELS; i++)
+	{
+		BjTail	   *tail = &tails[i];
+
+		if ((channels & 1u << i) == 0)
+			continue;
+		if ((build_up & 1u << i) && (magnitudes[i] > tail->largest || tail->beyond > 0))
+			bj_tail_learn(tail, magnitudes[i]);
+		else if (!add_quickly(tail, magnitudes[i], (int32_t) (uint32_t) bins[i]))
+			add_slowly(tail, magnitudes[i], COUNT);
+	}
 }
 
 void
