@@ -140,10 +140,11 @@ bj_describe(const BjBaseline *b, const Finding *f, BjJudgement *judgement)
 static double
 onset(BjBaseline *b, const BjDetect *detect, int64_t at, double decades)
 {
-	double		threshold = bj_decades_of_score(detect->threshold);
+	double		threshold;
 
 	if (decades < LEAST_ALERT)
 		return decades;
+	threshold = bj_decades_of_score(detect->threshold);
 	if (b->alert_decades > 0 &&
 		at - b->alert_at < (int64_t) (detect->onset_hours * 3600) * BJ_SECOND &&
 		decades < b->alert_decades + 1 &&
@@ -164,6 +165,17 @@ describe_peer(const BjPeer *peer, BjJudgement *judgement)
 	judgement->ratio = judgement->observed / judgement->expected;
 }
 
+/*
+ * Will anybody ask what was expected?  Who opens an incident, a bit early for
+ * rounding, and who has one that a bucket before this one belongs to.
+ */
+static bool
+is_told(const BjDetect *detect, double decades, double score, const BjJudgement *judgement)
+{
+	return detect->describe || decades >= LEAST_ALERT || score >= detect->threshold - 0.001 ||
+		judgement->abnormal || judgement->escalated || judgement->closed != BJ_OUTCOME_OPEN;
+}
+
 /* The finding's score, when it is the row's highest so far. */
 static void
 announce(const BjBaseline *b, const BjDetect *detect, const Finding *f,
@@ -171,11 +183,11 @@ announce(const BjBaseline *b, const BjDetect *detect, const Finding *f,
 {
 	double		score = bj_score_of_decades(decades);
 
-	if (judgement->reason == BJ_REASON_NONE && judgement->score <= score)
-		bj_describe(b, f, judgement);
-	else if (judgement->score >= score)
+	if (judgement->score > score || (judgement->score == score && judgement->reason != BJ_REASON_NONE))
 		return;
-	else
+	judgement->observed = f->x * scale_of(b);
+	judgement->since = f->at;
+	if (is_told(detect, decades, score, judgement))
 		bj_describe(b, f, judgement);
 	judgement->score = score;
 	judgement->decades = decades;
@@ -215,10 +227,11 @@ observe_silence(BjBaseline *b, const BjDetect *detect, double seconds,
 				BjJudgement *judgement)
 {
 	double		decades = bj_cadence_decades(b, seconds);
-	double		score = bj_score_of_decades(decades);
+	double		score;
 
 	if (decades <= 0)
 		return;
+	score = bj_score_of_decades(decades);
 	if (b->gaps < UINT16_MAX)
 		b->gaps++;
 	if (score < judgement->score || score < 0.5)

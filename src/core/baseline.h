@@ -132,8 +132,9 @@ typedef struct BjDetect
 	bool		learn_only;		/* warm-up: no incident opens */
 	bool		rules;			/* judge single rows too: duplicates, late,
 								 * negative */
-	bool		describe;		/* say what was expected also of a row that
-								 * only adds to a bucket */
+	bool		describe;		/* say what was expected of every row; else
+								 * expected, lo, hi and ratio are 0 where
+								 * nothing may alert */
 	bool		use_bounds;		/* earliest and latest hold */
 	int64_t		earliest;		/* a row before it is too old */
 	int64_t		latest;			/* a row after it is in the future */

@@ -94,18 +94,24 @@ smooth(const BjBaseline *b, Finding *f)
 	f->smooth[SMOOTH_DAY_EXPECTED] = keep(b->day_expected + memory * (f->forecast.seasonal - b->day_expected));
 }
 
-/* Logarithms that are taken at once: of these channels, and of others. */
+/* Logarithms that are taken at once. */
 enum
 {
-	LOG_GAP = CH_SHORTFALL + 1, /* in the place of a channel without one */
-	LOG_X,
-	LOG_SEASON,
-	LOG_PATTERN = CH_PATTERN,
+	LOG_RESIDUAL,
+	LOG_SHORT,
+	LOG_SEASONAL,
+	LOG_Z,
+	LOG_SHORTFALL,
+	LOG_PATTERN,
 	LOG_DAY,
 	LOG_RISE,
 	LOG_FALL,
+	LOG_GAP,
+	LOG_X,
+	LOG_SEASON,
 	LOG_TODAY,
-	LOGS = 14
+	LOG_NOTHING,				/* an even number of them */
+	LOGS
 };
 
 static void
@@ -119,11 +125,11 @@ measure(const BjBaseline *b, Finding *f)
 	double		floor = RATIO_FLOOR * f->forecast.level + 1e-9;
 	double		logs[LOGS];
 
-	logs[CH_RESIDUAL] = or_one(residual);
-	logs[CH_SHORT] = or_one(smooth_short);
-	logs[CH_SEASONAL] = or_one(smooth_seasonal);
-	logs[CH_Z] = 1 + size_of(f->z);
-	logs[CH_SHORTFALL] = or_one(shortfall);
+	logs[LOG_RESIDUAL] = or_one(residual);
+	logs[LOG_SHORT] = or_one(smooth_short);
+	logs[LOG_SEASONAL] = or_one(smooth_seasonal);
+	logs[LOG_Z] = 1 + size_of(f->z);
+	logs[LOG_SHORTFALL] = or_one(shortfall);
 	logs[LOG_GAP] = 1 + f->gap;
 	logs[LOG_X] = f->x != 0 ? size_of(f->x) : 1;
 	logs[LOG_SEASON] = f->forecast.season > 0 ? f->forecast.season : 1;
@@ -133,13 +139,13 @@ measure(const BjBaseline *b, Finding *f)
 	logs[LOG_RISE] = 1 + f->smooth[SMOOTH_RISE];
 	logs[LOG_FALL] = 1 + f->smooth[SMOOTH_FALL];
 	logs[LOG_TODAY] = bj_days_share(f);
-	logs[LOGS - 1] = 1;
+	logs[LOG_NOTHING] = 1;
 	logs2_of(logs, LOGS);
-	u[CH_RESIDUAL] = log_size(residual, logs[CH_RESIDUAL]);
-	u[CH_SHORT] = log_size(smooth_short, logs[CH_SHORT]);
-	u[CH_SEASONAL] = log_size(smooth_seasonal, logs[CH_SEASONAL]);
-	u[CH_Z] = logs[CH_Z];
-	u[CH_SHORTFALL] = log_size(shortfall, logs[CH_SHORTFALL]);
+	u[CH_RESIDUAL] = log_size(residual, logs[LOG_RESIDUAL]);
+	u[CH_SHORT] = log_size(smooth_short, logs[LOG_SHORT]);
+	u[CH_SEASONAL] = log_size(smooth_seasonal, logs[LOG_SEASONAL]);
+	u[CH_Z] = logs[LOG_Z];
+	u[CH_SHORTFALL] = log_size(shortfall, logs[LOG_SHORTFALL]);
 	u[CH_UP] = f->ratio > 0 ? f->ratio : 0;
 	u[CH_DOWN] = f->ratio < 0 ? -f->ratio : 0;
 	u[CH_RATIO] = size_of(f->smooth[SMOOTH_RATIO]);
@@ -151,6 +157,9 @@ measure(const BjBaseline *b, Finding *f)
 	f->log_x = logs[LOG_X];
 	f->log_season = logs[LOG_SEASON];
 	f->log_today = logs[LOG_TODAY];
+	for (int i = CH_SIZE; i < BJ_LANES; i++)
+		if (i != CH_GAP)
+			u[i] = 0;
 	f->seen = ((1u << CH_SIZE) - 1) | 1u << CH_GAP;
 	if (bj_sizes_tell(b))
 		f->seen &= ~(1u << CH_RISE | 1u << CH_FALL);
@@ -349,7 +358,8 @@ bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at, double x,
 {
 	double		floor;
 
-	memset(f, 0, sizeof(*f));
+	/* those of channels with a tail are written when they are weighed */
+	memset(f->rarity + BJ_CHANNELS, 0, (CH_ALL - BJ_CHANNELS) * sizeof(double));
 	f->at = at;
 	f->x = x;
 	f->gap = gap;

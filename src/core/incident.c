@@ -205,12 +205,16 @@ bj_incident_step(BjStream *stream, const BjDetect *detect, const Finding *f,
 				 double decades, BjJudgement *judgement)
 {
 	BjIncident *incident = &stream->incident;
-	double		threshold = bj_decades_of_score(detect->threshold);
+	double		threshold;
 	Finding		trusted;
 
+	/* mostly far from it: decades are more than 4.3 times the score they make */
+	if (!incident->open && (detect->learn_only || decades < 4.3 * detect->threshold - 0.001))
+		return;
+	threshold = bj_decades_of_score(detect->threshold);
 	if (!incident->open)
 	{
-		if (decades < threshold || detect->learn_only)
+		if (decades < threshold)
 			return;
 		open_incident(stream, f, decades);
 		note_ratio(incident, f, judgement);
