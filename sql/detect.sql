@@ -263,6 +263,53 @@ SELECT account, state, row_count, detail -> 'confirmed' AS confirmed, detail #>>
   FROM billadj.anomaly WHERE account IN ('twice-8', 'twice-9') AND rule = 'duplicate' ORDER BY account;
 SELECT count(*) AS again FROM billadj.confirm_duplicates();
 
+-- ---- what single rows did is told by the day ----
+-- a stream with a negative, a late, a repeated row; then its next days
+CREATE TABLE days AS
+SELECT row_number() OVER () AS n, v.*
+  FROM (SELECT format('%s', g) AS id, 100 + (hashtext('day' || g) & 1023) % 40 AS quantity, timestamptz '2024-01-01' + g * interval '1 hour' AS at FROM generate_series(0, 130) g
+        UNION ALL VALUES ('negative', -5, timestamptz '2024-01-06 11:00+00'), ('again', 100 + (hashtext('day130') & 1023) % 40, '2024-01-06 10:00+00'),
+                         ('negative too', -7, '2024-01-06 12:00+00')
+        UNION ALL SELECT format('%s', g), 100 + (hashtext('day' || g) & 1023) % 40, timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(133, 143) g) v;
+CREATE VIEW day_found AS
+SELECT account, rule, occurred_at, row_count, excess, state, closes_at, closed_because, charge_id IS NOT NULL AS charged FROM billadj.anomaly WHERE account ~ '^day-' AND family = 'row';
+INSERT INTO billadj.detector (rule, account, action, min_money) VALUES ('negative', 'day-1', 'hold', 0);
+DO $$
+DECLARE r record;
+BEGIN
+    FOR r IN SELECT * FROM detect.days ORDER BY n LOOP
+        INSERT INTO detect.one_by_one VALUES ('day-1 ' || r.id, 'day-1', 'calls', r.quantity, r.at);
+        COMMIT;
+    END LOOP;
+END $$;
+INSERT INTO one_by_one SELECT a || ' ' || id, a, 'calls', quantity, at FROM days, unnest(ARRAY['day-2', 'day-3', 'day-4']) a;
+-- rows of days before belong to the day on which they came
+INSERT INTO one_by_one SELECT format('%s late %s', a, d), a, 'calls', 300 + d, timestamptz '2024-01-01 02:30+00' + d * interval '1 day' FROM unnest(ARRAY['day-1', 'day-2', 'day-3', 'day-4']) a, generate_series(2, 4) d;
+SELECT rule, occurred_at, row_count, excess, state, closes_at, count(*) AS streams FROM day_found GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1;
+SELECT count(DISTINCT state) AS states FROM baselines WHERE account ~ '^day-';
+-- by the first row of the next day, alone or in one statement with what came before; by detect_due()
+INSERT INTO one_by_one SELECT a || ' next', a, 'calls', 111, '2024-01-07 00:00+00' FROM unnest(ARRAY['day-1', 'day-2']) a;
+INSERT INTO one_by_one SELECT 'day-5 ' || id, 'day-5', 'calls', quantity, at FROM (SELECT * FROM days UNION ALL SELECT 1000, 'next', 111, '2024-01-07 00:00+00') x;
+SELECT count(DISTINCT state) AS states FROM baselines WHERE account IN ('day-1', 'day-2');
+SELECT count(*) AS too_early FROM billadj.detect_due('2024-01-06 23:59+00') WHERE account ~ '^day-';
+SELECT account, rule, state FROM billadj.detect_due('2024-01-07 00:00+00') WHERE account ~ '^day-' ORDER BY 1, 2;
+SELECT count(*) AS again FROM billadj.detect_due('2024-01-07 00:00+00') WHERE account ~ '^day-';
+SELECT state, closed_because, count(DISTINCT account) AS streams, count(*) FROM day_found GROUP BY 1, 2;
+INSERT INTO one_by_one VALUES ('day-3 next', 'day-3', 'calls', 111, '2024-01-07 00:00+00'), ('day-4 next', 'day-4', 'calls', 111, '2024-01-07 00:00+00');
+SELECT count(DISTINCT state) AS states FROM baselines WHERE account ~ '^day-[1-4]';
+SELECT rule, occurred_at, row_count, excess, state, closed_because, count(*) AS streams FROM day_found GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1;
+-- another day, another incident; what is held stays so, and a verdict may still come
+INSERT INTO one_by_one VALUES ('day-1 other', 'day-1', 'calls', -9, '2024-01-07 01:00+00');
+SELECT rule, occurred_at, state, (SELECT count(*) FROM billadj.hold h WHERE h.anomaly_id = a.anomaly_id AND h.ended_at IS NULL) AS held
+  FROM billadj.anomaly a WHERE account = 'day-1' AND rule = 'negative' ORDER BY occurred_at;
+SELECT count(billadj.record_verdict(anomaly_id, 'error')) AS judged FROM billadj.anomaly WHERE account = 'day-1' AND rule = 'negative';
+SELECT rule, occurred_at, state, closed_because FROM billadj.anomaly WHERE account = 'day-1' AND rule = 'negative' ORDER BY occurred_at;
+SELECT count(*) AS shown FROM billadj.open_anomaly WHERE account ~ '^day-' AND family = 'row';
+-- a stream of nothing but a row in the future, which has no day of its own yet
+INSERT INTO one_by_one VALUES ('day-6', 'day-6', 'calls', 5, now() + interval '400 days');
+SELECT rule, state, closes_at > now() AND closes_at <= now() + interval '1 day' AS closes FROM billadj.anomaly WHERE account = 'day-6';
+SELECT account, rule, state FROM billadj.detect_due(now() + interval '1 day') WHERE account = 'day-6';
+
 -- ---- bytes that are none ----
 UPDATE billadj.baseline SET state = '\xdeadbeef' WHERE account = 'flagged';
 UPDATE billadj.anomaly SET trusted = '\x00' WHERE account = 'held';

@@ -36,7 +36,7 @@ enum
 	LOWER_BOUND, UPPER_BOUND, OBSERVED, RATIO, UNIT_FACTOR, LAG_HOURS, SINCE,
 	LONGEST, DETAIL, DETECTOR_ID, ACTION, CHARGE_ID, PERIOD_START, CURRENCY, EXCESS,
 	LAST_EXCESS, LAST_SINCE, MONEY_AT_RISK, MONEY_PROJECTED, ROW_COUNT, LAST_AT,
-	PEAK_SCORE, MONEY_NOTIFIED, NOTIFIED_AT, STATE, CLOSED_AT, TRUSTED,
+	PEAK_SCORE, MONEY_NOTIFIED, NOTIFIED_AT, STATE, CLOSES_AT, CLOSED_AT, CLOSED_BECAUSE, TRUSTED,
 	CREATED_AT, CREATED_BY, NCOLUMNS
 };
 
@@ -54,7 +54,8 @@ static const Column columns[NCOLUMNS] = {
 	{"money_projected", NUMERICOID}, {"row_count", INT8OID, true},
 	{"last_at", TIMESTAMPTZOID, true}, {"peak_score", FLOAT8OID, true},
 	{"money_notified", NUMERICOID}, {"notified_at", TIMESTAMPTZOID},
-	{"state", TEXTOID, true}, {"closed_at", TIMESTAMPTZOID}, {"trusted", BYTEAOID},
+	{"state", TEXTOID, true}, {"closes_at", TIMESTAMPTZOID}, {"closed_at", TIMESTAMPTZOID},
+	{"closed_because", TEXTOID}, {"trusted", BYTEAOID},
 	{"created_at", TIMESTAMPTZOID, true}, {"created_by", TEXTOID, true}
 };
 
@@ -298,6 +299,7 @@ anomaly_of(const Fields *f, KeyText account, KeyText meter)
 	field(f, NOTIFIED_AT, &isnull);
 	a->notified = !isnull;
 	a->money_notified = decimal_of(f, MONEY_NOTIFIED);
+	a->closes_at = int64_of(f, CLOSES_AT);
 	a->trusted = trusted_of(f);
 	a->unconfirmed = is_unconfirmed(f);
 	a->version = heap_copytuple(f->tuple);
@@ -422,8 +424,13 @@ put_course(Row *row, const Anomaly *a)
 		put(row, NOTIFIED_AT, TimestampTzGetDatum(a->notified_at));
 	}
 	put_text(row, STATE, outcome_names[a->outcome]);
+	if (a->closes_at != 0)
+		put(row, CLOSES_AT, TimestampTzGetDatum(a->closes_at));
 	if (a->outcome != BJ_OUTCOME_OPEN)
+	{
 		put(row, CLOSED_AT, TimestampTzGetDatum(a->closed_at));
+		put_text(row, CLOSED_BECAUSE, a->closed_because);
+	}
 	row->isnull[row->att[TRUSTED] - 1] = true;
 	if (a->trusted != NULL && a->outcome == BJ_OUTCOME_OPEN)
 	{

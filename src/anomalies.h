@@ -23,6 +23,15 @@
 /* Key of a detail: false while it is not known whether the incident is true. */
 #define BJ_CONFIRMED "confirmed"
 
+/* Why an incident was closed. */
+#define BJ_BECAUSE_USUAL "usual_again"
+#define BJ_BECAUSE_ROWS "rows_came"
+#define BJ_BECAUSE_DAY "day_passed"
+#define BJ_BECAUSE_NO_REPETITION "no_repetition"
+#define BJ_BECAUSE_STAYED "stayed"
+#define BJ_BECAUSE_ANEW "learned_anew"
+#define BJ_BECAUSE_VERDICT "verdict"
+
 typedef struct Anomaly
 {
 	KeyText		account;
@@ -60,7 +69,9 @@ typedef struct Anomaly
 	TimestampTz notified_at;
 	Decimal		money_notified;
 	BjOutcome	outcome;
-	TimestampTz closed_at;		/* of no use while open */
+	TimestampTz closes_at;		/* when its day has passed; 0: not by time */
+	TimestampTz closed_at;		/* of no use while open, as the next */
+	const char *closed_because; /* one of those below */
 	BjIncident *trusted;		/* or NULL */
 
 	/* of the store */

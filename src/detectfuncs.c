@@ -73,6 +73,15 @@ billadj_tell_silence(PG_FUNCTION_ARGS)
 									  text_to_cstring(PG_GETARG_TEXT_PP(4))));
 }
 
+/* billadj.silence_is_new(account text, meter text, now timestamptz) → boolean */
+PG_FUNCTION_INFO_V1(billadj_silence_is_new);
+Datum
+billadj_silence_is_new(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(bj_streams_silence_is_new(key_arg(PG_GETARG_DATUM(0)), key_arg(PG_GETARG_DATUM(1)),
+											 PG_GETARG_TIMESTAMPTZ(2)));
+}
+
 /*
  * billadj.confirm_duplicate(account text, meter text, anomaly_id bigint,
  *							 detail jsonb) → boolean

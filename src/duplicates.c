@@ -18,6 +18,7 @@ typedef struct Suspicion
 {
 	KeyText		account;		/* as the rows, these live until the commit */
 	KeyText		meter;
+	TimestampTz clock;			/* of the stream, when all its rows were seen */
 	List	   *repeats;		/* of Repeat */
 } Suspicion;
 
@@ -54,7 +55,7 @@ bj_duplicates_add(Duplicates *d, const Incidents *in)
 		if (s == NULL || copy->first)
 		{
 			s = palloc(sizeof(Suspicion));
-			*s = (Suspicion) {in->account, in->meter, NIL};
+			*s = (Suspicion) {in->account, in->meter, in->clock, NIL};
 			d->suspicions = lappend(d->suspicions, s);
 		}
 		s->repeats = lappend(s->repeats, copy);
@@ -91,7 +92,7 @@ bj_duplicates_settle(Duplicates *d, Anomalies *store)
 	for (int i = 0; i < n; i++)
 	{
 		Suspicion  *s = list_nth(d->suspicions, i);
-		Incidents	in = {.account = s->account,.meter = s->meter,.store = store};
+		Incidents	in = {.account = s->account,.meter = s->meter,.store = store,.clock = s->clock};
 
 		if (twins[i].answer == BJ_CHARGED_NEVER)
 			continue;

@@ -306,9 +306,9 @@ load(Incidents *in)
 	}
 }
 
-/* The open incident of a family, and of a rule unless that is NULL. */
+/* The open incident of a family; of single rows that of a rule and day. */
 static Anomaly *
-find_open(Incidents *in, BjFamily family, const char *rule, TimestampTz day)
+find_open(Incidents *in, BjFamily family, const char *rule, TimestampTz closes_at)
 {
 	ListCell   *cell;
 
@@ -318,35 +318,36 @@ find_open(Incidents *in, BjFamily family, const char *rule, TimestampTz day)
 		Anomaly    *a = lfirst(cell);
 
 		if (a->family == family && a->outcome == BJ_OUTCOME_OPEN &&
-			(rule == NULL || (strcmp(a->rule, rule) == 0 &&
-							  a->occurred_at / USECS_PER_DAY == day / USECS_PER_DAY)))
+			(rule == NULL || (strcmp(a->rule, rule) == 0 && a->closes_at == closes_at)))
 			return a;
 	}
 	return NULL;
-}
-
-static Anomaly *
-find_newest(Incidents *in, const char *rule)
-{
-	Anomaly    *newest = NULL;
-	ListCell   *cell;
-
-	load(in);
-	foreach(cell, in->anomalies)
-	{
-		Anomaly    *a = lfirst(cell);
-
-		if (a->family == BJ_FAMILY_ROW && a->outcome == BJ_OUTCOME_OPEN &&
-			strcmp(a->rule, rule) == 0 && (newest == NULL || a->anomaly_id > newest->anomaly_id))
-			newest = a;
-	}
-	return newest;
 }
 
 static TimestampTz
 server_time(int64 at)
 {
 	return at - BJ_EPOCH_SHIFT;
+}
+
+/* The first midnight, of UTC, after it: the core counts days so too. */
+static TimestampTz
+midnight_after(TimestampTz at)
+{
+	return (at / USECS_PER_DAY - (at % USECS_PER_DAY < 0) + 1) * USECS_PER_DAY;
+}
+
+/*
+ * A row belongs to the day on which the stream has it, which of one that comes
+ * late is not its own.  A stream of no other row has no clock yet.
+ */
+static TimestampTz
+clock_of(const BjBaseline *baseline, const DetectRow *row)
+{
+	if (bj_baseline_rows(baseline) > 0)
+		return server_time(bj_baseline_newest(baseline));
+	return TIMESTAMP_NOT_FINITE(row->occurred_at) ? GetCurrentTimestamp() :
+		Min(row->occurred_at, GetCurrentTimestamp());
 }
 
 static Anomaly *
@@ -377,6 +378,8 @@ open_anomaly(Incidents *in, const DetectRow *row, const BjJudgement *j,
 	a->action = policy->action;
 	a->charge_id = row->charge_id;
 	a->period_start = row->period_start;
+	if (family == BJ_FAMILY_ROW)
+		a->closes_at = midnight_after(in->clock);
 	strlcpy(a->currency, row->price->price.currency, sizeof(a->currency));
 	in->anomalies = lappend(in->anomalies, a);
 	return a;
@@ -396,14 +399,43 @@ raise_anomaly(Incidents *in, Anomaly *a, const DetectRow *row, const BjJudgement
 }
 
 static void
-close_anomaly(Incidents *in, Anomaly *a, BjOutcome outcome)
+close_anomaly(Incidents *in, Anomaly *a, BjOutcome outcome, const char *because)
 {
 	a->outcome = outcome;
+	a->closed_because = because;
 	a->closed_at = GetCurrentTimestamp();
 	a->trusted = NULL;
 	a->changed = true;
 	if (in->level == a)
 		in->level = NULL;
+}
+
+static void
+close_level(Incidents *in, BjOutcome outcome)
+{
+	close_anomaly(in, in->level, outcome,
+				  outcome == BJ_OUTCOME_PASSED ? BJ_BECAUSE_USUAL : BJ_BECAUSE_STAYED);
+}
+
+/* What waits to be looked up waits on: nobody was told of it yet. */
+bool
+bj_incidents_days(Incidents *in, TimestampTz now)
+{
+	ListCell   *cell;
+	bool		any = false;
+
+	load(in);
+	foreach(cell, in->anomalies)
+	{
+		Anomaly    *a = lfirst(cell);
+
+		if (a->family != BJ_FAMILY_ROW || a->outcome != BJ_OUTCOME_OPEN || a->unconfirmed ||
+			a->closes_at == 0 || a->closes_at > now)
+			continue;
+		close_anomaly(in, a, BJ_OUTCOME_PASSED, BJ_BECAUSE_DAY);
+		any = true;
+	}
+	return any;
 }
 
 /*
@@ -434,7 +466,7 @@ level(Incidents *in, const DetectRow *row, const BjJudgement *j)
 		excess_of(row, j->observed, j->expected);
 
 	if (in->level != NULL && j->closed != BJ_OUTCOME_OPEN)
-		close_anomaly(in, in->level, j->closed);
+		close_level(in, j->closed);
 	if (j->opened)
 	{
 		const char *rule = level_rule(j);
@@ -442,7 +474,7 @@ level(Incidents *in, const DetectRow *row, const BjJudgement *j)
 		/* one is open still if the baseline was begun anew under it */
 		load(in);
 		if (in->level != NULL)
-			close_anomaly(in, in->level, BJ_OUTCOME_NEW_NORMAL);
+			close_anomaly(in, in->level, BJ_OUTCOME_NEW_NORMAL, BJ_BECAUSE_ANEW);
 		bj_detectors_policy(in->account, in->meter, rule, &policy);
 		if (policy.off || j->score < policy.threshold)
 		{
@@ -459,7 +491,12 @@ level(Incidents *in, const DetectRow *row, const BjJudgement *j)
 		raise_anomaly(in, in->level, row, j, server_time(j->since), excess, &policy);
 	/* the stream began anew, or all happened within one row */
 	if (in->level != NULL && !in->stream.incident.open)
-		close_anomaly(in, in->level, j->closed != BJ_OUTCOME_OPEN ? j->closed : BJ_OUTCOME_NEW_NORMAL);
+	{
+		if (j->closed != BJ_OUTCOME_OPEN)
+			close_level(in, j->closed);
+		else
+			close_anomaly(in, in->level, BJ_OUTCOME_NEW_NORMAL, BJ_BECAUSE_ANEW);
+	}
 }
 
 /* Silence from j->since to `end`, as an incident has it. */
@@ -500,7 +537,7 @@ gap(Incidents *in, const DetectRow *row, const BjJudgement *j)
 	raise_gap(in, a, row, j, row->occurred_at, &policy);
 	a = find_open(in, BJ_FAMILY_CADENCE, NULL, 0);
 	if (a != NULL)
-		close_anomaly(in, a, BJ_OUTCOME_PASSED);
+		close_anomaly(in, a, BJ_OUTCOME_PASSED, BJ_BECAUSE_ROWS);
 }
 
 static bool
@@ -540,20 +577,20 @@ price(Incidents *in, const DetectRow *row, const BjRow *r, const BjJudgement *j)
 		bj_decimal_multiply(excess, row->quantity, &excess) == BJ_OK)
 		raise_anomaly(in, a, row, &p, row->occurred_at, excess, &policy);
 	if (a != NULL && j->price_closed)
-		close_anomaly(in, a, off ? BJ_OUTCOME_NEW_NORMAL : BJ_OUTCOME_PASSED);
+		close_anomaly(in, a, off ? BJ_OUTCOME_NEW_NORMAL : BJ_OUTCOME_PASSED,
+					  off ? BJ_BECAUSE_STAYED : BJ_BECAUSE_USUAL);
 }
 
 /*
  * What repeats other rows: the first of them is looked up at the end, the others
- * of its day have no score of their own and belong to the newest that is open.
+ * of its day have no score of their own and go with it.
  */
 static void
 note_repeat(Incidents *in, const DetectRow *row, const BjJudgement *j, const char *rule,
 	   const DetectPolicy *policy)
 {
 	bool		first = j->score >= policy->threshold;
-	Anomaly    *a = first ? find_open(in, BJ_FAMILY_ROW, rule, row->occurred_at) :
-		find_newest(in, rule);
+	Anomaly    *a = find_open(in, BJ_FAMILY_ROW, rule, midnight_after(in->clock));
 	Decimal		amount = BJ_DECIMAL_ZERO;
 	Repeat	   *r;
 
@@ -565,8 +602,9 @@ note_repeat(Incidents *in, const DetectRow *row, const BjJudgement *j, const cha
 	else if (first || in->repeats != NIL)
 	{
 		r = palloc(sizeof(Repeat));
-		*r = (Repeat) {row, *j, first};
+		*r = (Repeat) {row, *j, midnight_after(in->clock), first};
 		in->repeats = lappend(in->repeats, r);
+		bj_baseline_mark_row_rule(&in->stream.baseline, true);
 	}
 }
 
@@ -598,7 +636,7 @@ bj_incidents_repeated(Incidents *in, List *repeats, const ChargedTwin *twin)
 {
 	const char *rule = bj_reason_name(BJ_REASON_DUPLICATE);
 	const Repeat *first = linitial(repeats);
-	Anomaly    *a = find_open(in, BJ_FAMILY_ROW, rule, first->row->occurred_at);
+	Anomaly    *a = find_open(in, BJ_FAMILY_ROW, rule, first->closes_at);
 	DetectPolicy policy;
 	ListCell   *cell;
 
@@ -606,6 +644,7 @@ bj_incidents_repeated(Incidents *in, List *repeats, const ChargedTwin *twin)
 	if (a == NULL)
 	{
 		a = open_anomaly(in, first->row, &first->judgement, BJ_FAMILY_ROW, rule, &policy);
+		a->closes_at = first->closes_at;
 		a->detail = repeats_detail(twin);
 		a->unconfirmed = twin->answer != BJ_CHARGED_BEFORE;
 	}
@@ -617,10 +656,13 @@ bj_incidents_repeated(Incidents *in, List *repeats, const ChargedTwin *twin)
 		bj_incidents_amount(r->row, &amount);
 		raise_anomaly(in, a, r->row, &r->judgement, r->row->occurred_at, amount, &policy);
 	}
+	/* rows of another day came in the same transaction */
+	bj_incidents_days(in, in->clock);
 }
 
 /*
- * Nothing is held or proposed so late: the charge may be on a bill.
+ * Nothing is held or proposed so late: the charge may be on a bill.  Its day may
+ * have passed; whoever is told now has a day to see it among the open ones.
  */
 bool
 bj_incidents_confirmed(Incidents *in, int64 anomaly_id, Jsonb *twin)
@@ -639,10 +681,11 @@ bj_incidents_confirmed(Incidents *in, int64 anomaly_id, Jsonb *twin)
 		a->unconfirmed = false;
 		if (twin == NULL)
 		{
-			close_anomaly(in, a, BJ_OUTCOME_PASSED);
+			close_anomaly(in, a, BJ_OUTCOME_PASSED, BJ_BECAUSE_NO_REPETITION);
 			return true;
 		}
 		a->detail = twin;
+		a->closes_at = Max(a->closes_at, midnight_after(GetCurrentTimestamp()));
 		bj_detectors_policy(in->account, in->meter, a->rule, &policy);
 		policy.action = BJ_ACTION_FLAG;
 		act(in, a, &row, &policy, false);
@@ -676,9 +719,10 @@ row_rules(Incidents *in, const DetectRow *row, const BjJudgement *j)
 		}
 		if (j->score < policy.threshold)
 			continue;
-		a = find_open(in, BJ_FAMILY_ROW, rule, row->occurred_at);
+		a = find_open(in, BJ_FAMILY_ROW, rule, midnight_after(in->clock));
 		if (a == NULL)
 			a = open_anomaly(in, row, j, BJ_FAMILY_ROW, rule, &policy);
+		bj_baseline_mark_row_rule(&in->stream.baseline, true);
 		if (a != NULL)
 			raise_anomaly(in, a, row, j, row->occurred_at, amount, &policy);
 	}
@@ -696,7 +740,7 @@ bj_incidents_begin(Incidents *in)
 	{
 		/* its bytes are no incident, or somebody removed the row */
 		if (in->level != NULL)
-			close_anomaly(in, in->level, BJ_OUTCOME_NEW_NORMAL);
+			close_anomaly(in, in->level, BJ_OUTCOME_NEW_NORMAL, BJ_BECAUSE_ANEW);
 		drop_incident(in);
 	}
 }
@@ -705,14 +749,21 @@ void
 bj_incidents_row(Incidents *in, const DetectRow *row)
 {
 	BjRow		r = bj_incidents_core_row(row);
+	TimestampTz before = clock_of(&in->stream.baseline, row);
 	BjJudgement j;
 
 	bj_stream_observe(&in->stream, &in->detect, &r, &j);
+	in->clock = clock_of(&in->stream.baseline, row);
 	if (in->store == NULL)
 	{
 		if (j.opened)
 			drop_incident(in);
 		return;
+	}
+	if (bj_baseline_has_row_rule(&in->stream.baseline) && in->clock >= midnight_after(before))
+	{
+		bj_incidents_days(in, in->clock);
+		bj_baseline_mark_row_rule(&in->stream.baseline, false);
 	}
 	if (j.opened || in->level != NULL)
 		level(in, row, &j);
@@ -743,10 +794,10 @@ bj_incidents_silent(Incidents *in, const DetectRow *row, TimestampTz now, const 
 
 	/* rows came after all */
 	if (level_open != NULL && !own && !level_due)
-		close_anomaly(in, level_open, BJ_OUTCOME_PASSED);
+		close_anomaly(in, level_open, BJ_OUTCOME_PASSED, BJ_BECAUSE_ROWS);
 	if (gap_open != NULL && (!gap_due || server_time(j->since) > gap_open->since))
 	{
-		close_anomaly(in, gap_open, BJ_OUTCOME_PASSED);
+		close_anomaly(in, gap_open, BJ_OUTCOME_PASSED, BJ_BECAUSE_ROWS);
 		gap_open = NULL;
 	}
 	if (rule != NULL && (gap_due ? gap_open == NULL : level_open == NULL && !own))
@@ -784,7 +835,7 @@ bj_incidents_judged(Incidents *in, int64 anomaly_id, BjVerdict verdict)
 			continue;
 		if (a == in->level)
 			bj_stream_judge(&in->stream, verdict);
-		close_anomaly(in, a, BJ_OUTCOME_JUDGED);
+		close_anomaly(in, a, BJ_OUTCOME_JUDGED, BJ_BECAUSE_VERDICT);
 		return true;
 	}
 	return false;
@@ -795,7 +846,7 @@ void
 bj_incidents_forget(Incidents *in)
 {
 	if (in->level != NULL)
-		close_anomaly(in, in->level, BJ_OUTCOME_NEW_NORMAL);
+		close_anomaly(in, in->level, BJ_OUTCOME_NEW_NORMAL, BJ_BECAUSE_ANEW);
 }
 
 static void

@@ -49,6 +49,7 @@ typedef struct Repeat
 {
 	const DetectRow *row;
 	BjJudgement judgement;
+	TimestampTz closes_at;		/* when its day has passed */
 	bool		first;			/* of its day: the others go with it */
 } Repeat;
 
@@ -62,6 +63,7 @@ typedef struct Incidents
 	BjStream	stream;
 	BjDetect	detect;
 	Anomalies  *store;			/* NULL: nothing can be kept */
+	TimestampTz clock;			/* time of the stream's newest row */
 	bool		loaded;			/* the open ones are in anomalies */
 	List	   *anomalies;		/* of Anomaly */
 	Anomaly    *level;			/* the open level incident, or NULL */
@@ -103,6 +105,12 @@ extern bool bj_incidents_confirmed(Incidents *incidents, int64 anomaly_id,
  */
 extern bool bj_incidents_silent(Incidents *incidents, const DetectRow *row,
 								TimestampTz now, const BjJudgement *j);
+
+/*
+ * Closes what is open of single rows and whose day has passed at `now`, as the
+ * first row of another day does; whether there was any.
+ */
+extern bool bj_incidents_days(Incidents *incidents, TimestampTz now);
 
 /* A person's word on an open incident; false if it is not open. */
 extern bool bj_incidents_judged(Incidents *incidents, int64 anomaly_id, BjVerdict verdict);

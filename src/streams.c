@@ -87,9 +87,9 @@ keep(Work *work, const Incidents *in, const char *problem)
 	return bj_baselines_write(work->baselines, in->account, in->meter, &in->stream.baseline, problem);
 }
 
-static bool
-try_silence(Work *work, KeyText account, KeyText meter, TimestampTz now,
-			const DetectPrice *price, bool *told)
+/* The stream with what is to be told of it at `now`; NULL: nothing. */
+static Incidents *
+silence(Work *work, KeyText account, KeyText meter, TimestampTz now, const DetectPrice *price)
 {
 	bool		off;
 	Incidents  *in = read_stream(work, account, meter, &off);
@@ -97,21 +97,17 @@ try_silence(Work *work, KeyText account, KeyText meter, TimestampTz now,
 	DetectRow	row = {0};
 	BjJudgement j;
 	bool		due;
+	bool		told = bj_incidents_days(in, now);
 
-	*told = false;
-	if (off || bj_baseline_rows(&in->stream.baseline) == 0)
-		return true;
-	due = bj_stream_due(&in->stream, &in->detect, now + BJ_EPOCH_SHIFT, &j);
-	row.occurred_at = due_at < now + BJ_EPOCH_SHIFT ? due_at - BJ_EPOCH_SHIFT : now;
-	row.price = price;
-	row.quantity = row.before = BJ_DECIMAL_ZERO;
-	if (!bj_incidents_silent(in, &row, now, due ? &j : NULL))
-		return true;
-	if (!keep(work, in, NULL))
-		return false;
-	bj_incidents_end(in);
-	*told = true;
-	return true;
+	if (!off && bj_baseline_rows(&in->stream.baseline) > 0)
+	{
+		due = bj_stream_due(&in->stream, &in->detect, now + BJ_EPOCH_SHIFT, &j);
+		row.occurred_at = due_at < now + BJ_EPOCH_SHIFT ? due_at - BJ_EPOCH_SHIFT : now;
+		row.price = price;
+		row.quantity = row.before = BJ_DECIMAL_ZERO;
+		told = bj_incidents_silent(in, &row, now, due ? &j : NULL);
+	}
+	return told ? in : NULL;
 }
 
 bool
@@ -120,16 +116,34 @@ bj_streams_silence(KeyText account, KeyText meter, TimestampTz now, Decimal unit
 {
 	DetectPrice price = {0};
 	Work		work;
-	bool		told;
+	Incidents  *in;
 
 	price.linear = true;
 	price.unit = unit;
 	strlcpy(price.price.currency, currency, sizeof(price.price.currency));
 	work_begin(&work);
-	while (!try_silence(&work, account, meter, now, &price, &told))
-		 /* somebody wrote the stream: look again */ ;
+	do
+		in = silence(&work, account, meter, now, &price);
+	while (in != NULL && !keep(&work, in, NULL));
+	if (in != NULL)
+		bj_incidents_end(in);
 	work_end(&work);
-	return told;
+	return in != NULL;
+}
+
+bool
+bj_streams_silence_is_new(KeyText account, KeyText meter, TimestampTz now)
+{
+	DetectPrice price = {0};
+	Work		work;
+	bool		is_new;
+
+	price.linear = true;
+	price.unit = BJ_DECIMAL_ZERO;
+	work_begin(&work);
+	is_new = silence(&work, account, meter, now, &price) != NULL;
+	work_end(&work);
+	return is_new;
 }
 
 bool
@@ -204,14 +218,17 @@ bj_streams_replace(KeyText account, KeyText meter, const BjBaseline *baseline)
 	Incidents  *in;
 	bool		off;
 	bool		known;
+	bool		row_rule;
 
 	work_begin(&work);
 	do
 	{
 		in = read_stream(&work, account, meter, &off);
 		known = bj_baseline_rows(&in->stream.baseline) > 0;
+		row_rule = bj_baseline_has_row_rule(&in->stream.baseline);
 		bj_incidents_forget(in);
 		in->stream.baseline = *baseline;
+		bj_baseline_mark_row_rule(&in->stream.baseline, row_rule);
 	}
 	while (!keep(&work, in, known ? "it was learned anew from what is stored" : NULL));
 	bj_incidents_end(in);

@@ -20,11 +20,14 @@
 
 /*
  * Opens what is to be told of a stream's silence at `now`, and closes what was
- * told before and did not come true.  unit: what one of the meter has cost of
+ * told before and did not come true, and what is of single rows of a day before.  unit: what one of the meter has cost of
  * late, in currency ("": nobody knows).  Returns whether anything was written.
  */
 extern bool bj_streams_silence(KeyText account, KeyText meter, TimestampTz now,
 							   Decimal unit, const char *currency);
+
+/* Would it write anything?  Writes nothing and waits for nobody. */
+extern bool bj_streams_silence_is_new(KeyText account, KeyText meter, TimestampTz now);
 
 /* A person's word on an incident; false if it was not open. */
 extern bool bj_streams_judge(KeyText account, KeyText meter, int64 anomaly_id,

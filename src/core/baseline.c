@@ -511,6 +511,27 @@ bj_baseline_has_incident(const BjBaseline *baseline)
 	return (baseline->flags & BJ_FLAG_INCIDENT) != 0;
 }
 
+bool
+bj_baseline_has_row_rule(const BjBaseline *baseline)
+{
+	return (baseline->flags & BJ_FLAG_ROW_RULE) != 0;
+}
+
+void
+bj_baseline_mark_row_rule(BjBaseline *baseline, bool open)
+{
+	if (open)
+		baseline->flags |= BJ_FLAG_ROW_RULE;
+	else
+		baseline->flags &= ~BJ_FLAG_ROW_RULE;
+}
+
+int64_t
+bj_baseline_newest(const BjBaseline *baseline)
+{
+	return baseline->last_at;
+}
+
 int64_t
 bj_baseline_rows(const BjBaseline *baseline)
 {

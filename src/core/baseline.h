@@ -306,6 +306,16 @@ extern uint32_t bj_crc32c(const void *data, size_t size);
 /* Must an incident be read before the next row of this stream? */
 extern bool bj_baseline_has_incident(const BjBaseline *baseline);
 
+/*
+ * A mark for who keeps incidents of single rows, which the core does not know:
+ * one may be open.  No row changes it.
+ */
+extern bool bj_baseline_has_row_rule(const BjBaseline *baseline);
+extern void bj_baseline_mark_row_rule(BjBaseline *baseline, bool open);
+
+/* Time of the newest row, of use when there are rows. */
+extern int64_t bj_baseline_newest(const BjBaseline *baseline);
+
 /* Rows seen, and whether they are enough to be compared with. */
 extern int64_t bj_baseline_rows(const BjBaseline *baseline);
 extern bool bj_baseline_is_mature(const BjBaseline *baseline);

@@ -59,7 +59,8 @@ enum
 #define BJ_FLAG_BUCKET 128u		/* bucket_at is set */
 #define BJ_FLAG_TIES 8			/* place of a count of 8 bits: how usual rows
 								 * of one time are */
-#define BJ_FLAGS_KNOWN 0xFFFFu
+#define BJ_FLAG_ROW_RULE (1u << 16) /* see bj_baseline_mark_row_rule() */
+#define BJ_FLAGS_KNOWN 0x1FFFFu
 
 /* what an observation is */
 typedef enum BjMode

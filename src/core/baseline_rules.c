@@ -169,11 +169,12 @@ repeats_a_run(BjBaseline *b, const BjRow *row)
 	return b->repeat_run == 5 && !is_own_period(b, row);
 }
 
-/* Days after the first row, for "once a day". */
+/* Midnights, of UTC, since the day before the first row: for "once a day". */
 static uint16_t
 day_of(const BjBaseline *b, int64_t at)
 {
-	int64_t		day = (at - b->first_at) / BJ_DAY + 1;
+	int64_t		day = at / BJ_DAY - (at % BJ_DAY < 0) + 1 -
+		(b->first_at / BJ_DAY - (b->first_at % BJ_DAY < 0));
 
 	return (uint16_t) (day < 1 ? 1 : day > UINT16_MAX ? UINT16_MAX : day);
 }

@@ -20,6 +20,12 @@ COMMENT ON FUNCTION billadj.tell_silence(text, text, timestamptz, numeric, text)
 REVOKE ALL ON FUNCTION billadj.tell_silence(text, text, timestamptz, numeric, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.tell_silence(text, text, timestamptz, numeric, text) TO billadj_operator;
 
+CREATE FUNCTION billadj.silence_is_new(account text, meter text, now timestamptz) RETURNS boolean
+AS 'MODULE_PATHNAME', 'billadj_silence_is_new' LANGUAGE C STRICT;
+COMMENT ON FUNCTION billadj.silence_is_new(text, text, timestamptz) IS 'whether tell_silence() would write anything; detect_due() asks before it looks for prices';
+REVOKE ALL ON FUNCTION billadj.silence_is_new(text, text, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.silence_is_new(text, text, timestamptz) TO billadj_operator;
+
 CREATE FUNCTION billadj.confirm_duplicate(account text, meter text, anomaly_id bigint, detail jsonb) RETURNS boolean
 AS 'MODULE_PATHNAME', 'billadj_confirm_duplicate' LANGUAGE C;
 COMMENT ON FUNCTION billadj.confirm_duplicate(text, text, bigint, jsonb)
@@ -125,7 +131,6 @@ AS $function$
 #variable_conflict use_column
 DECLARE
     stream   record;
-    cost     record;
     started  timestamptz;
 BEGIN
     PERFORM billadj.require_installed();
@@ -134,28 +139,37 @@ BEGIN
     END IF;
     PERFORM billadj.refresh_peer_groups();
     started := clock_timestamp();
+    -- Most streams that are due were told of before.  One look at the charges
+    -- serves the others: what a unit has cost of late.
     FOR stream IN
-        SELECT b.account, b.meter
-          FROM billadj.baseline b
-         WHERE billadj.baseline_due(b.state) <= detect_due.now
-            OR EXISTS (SELECT FROM billadj.anomaly a
-                        WHERE a.account = b.account AND a.meter = b.meter AND a.closed_at IS NULL AND a.charge_id IS NULL
-                          AND a.family IN ('level', 'cadence'))
-         ORDER BY b.account COLLATE "C", b.meter COLLATE "C"
+        WITH told AS MATERIALIZED (
+            SELECT b.account, b.meter
+              FROM billadj.baseline b
+             WHERE (billadj.baseline_due(b.state) <= detect_due.now
+                    OR EXISTS (SELECT FROM billadj.anomaly a
+                                WHERE a.account = b.account AND a.meter = b.meter AND a.closed_at IS NULL
+                                  AND (a.charge_id IS NULL AND a.family IN ('level', 'cadence')
+                                       OR a.closes_at <= detect_due.now AND NOT coalesce(a.detail @> '{"confirmed": false}', false))))
+               AND billadj.silence_is_new(b.account, b.meter, detect_due.now)
+        ), cost AS (
+            SELECT DISTINCT ON (c.account, c.meter) c.account, c.meter, c.amount / c.quantity AS unit_amount, c.currency
+              FROM billadj.charge c
+             WHERE c.quantity > 0 AND c.period_start > detect_due.now - interval '70 days'
+               AND EXISTS (SELECT FROM told t WHERE t.account = c.account AND t.meter = c.meter)
+             ORDER BY c.account, c.meter, c.occurred_at DESC NULLS LAST, c.charge_id DESC
+        )
+        SELECT t.account, t.meter, coalesce(round(c.unit_amount, 12), 0) AS unit_amount, coalesce(c.currency, '') AS currency
+          FROM told t
+          LEFT JOIN cost c ON c.account = t.account AND c.meter = t.meter
+         ORDER BY t.account COLLATE "C", t.meter COLLATE "C"
     LOOP
-        -- what a unit has cost of late
-        SELECT c.amount / nullif(c.quantity, 0) AS unit_amount, c.currency INTO cost
-          FROM billadj.charge c
-         WHERE c.account = stream.account AND c.meter = stream.meter AND c.quantity > 0
-           AND c.period_start > detect_due.now - interval '70 days'
-         ORDER BY c.occurred_at DESC NULLS LAST, c.charge_id DESC
-         LIMIT 1;
-        IF billadj.tell_silence(stream.account, stream.meter, detect_due.now, coalesce(round(cost.unit_amount, 12), 0), coalesce(cost.currency, '')) THEN
+        IF billadj.tell_silence(stream.account, stream.meter, detect_due.now, stream.unit_amount, stream.currency) THEN
             RETURN QUERY
             SELECT a.account, a.meter, a.anomaly_id, a.rule, a.state, a.money_at_risk, a.currency
               FROM billadj.anomaly a
-             WHERE a.account = stream.account AND a.meter = stream.meter AND a.charge_id IS NULL AND a.family IN ('level', 'cadence')
-               AND (a.created_at >= started OR a.closed_at >= started)
+             WHERE a.account = stream.account AND a.meter = stream.meter
+               AND (a.charge_id IS NULL AND a.family IN ('level', 'cadence') AND (a.created_at >= started OR a.closed_at >= started)
+                    OR a.family = 'row' AND a.closed_at >= started)
              ORDER BY a.anomaly_id;
         END IF;
     END LOOP;
@@ -167,7 +181,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION billadj.detect_due(timestamptz) IS
-    'tells of silence: opens incidents of streams whose row is overdue or whose bucket has ended, looks up duplicates that wait for it, refreshes peer groups; run it every few minutes; running it twice opens nothing twice';
+    'tells of silence: opens incidents of streams whose row is overdue or whose bucket has ended, closes those of single rows whose day has passed, looks up duplicates that wait for it, refreshes peer groups; run it every few minutes; running it twice opens nothing twice';
 REVOKE ALL ON FUNCTION billadj.detect_due(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.detect_due(timestamptz) TO billadj_operator;
 

@@ -123,14 +123,17 @@ CREATE TABLE billadj.anomaly (
     money_notified   numeric,
     notified_at      timestamptz,
     state            text             NOT NULL DEFAULT 'open',
+    closes_at        timestamptz,
     closed_at        timestamptz,
+    closed_because   text,
     trusted          bytea,
     created_at       timestamptz      NOT NULL DEFAULT clock_timestamp(),
     created_by       text             NOT NULL DEFAULT session_user,
     CONSTRAINT anomaly_pkey PRIMARY KEY (account, anomaly_id),
     CONSTRAINT anomaly_family_check CHECK (family IN ('level', 'cadence', 'price', 'row', 'account')),
     CONSTRAINT anomaly_state_check CHECK (state IN ('open', 'passed', 'new_normal', 'judged')),
-    CONSTRAINT anomaly_closed_check CHECK ((state = 'open') = (closed_at IS NULL)),
+    CONSTRAINT anomaly_closed_check CHECK ((state = 'open') = (closed_at IS NULL) AND (state = 'open') = (closed_because IS NULL)),
+    CONSTRAINT anomaly_closed_because_check CHECK (closed_because IN ('usual_again', 'rows_came', 'day_passed', 'no_repetition', 'stayed', 'learned_anew', 'verdict')),
     CONSTRAINT anomaly_action_check CHECK (action IN ('flag', 'hold', 'reject', 'propose'))
 ) WITH (toast_tuple_target = 8160);
 ALTER TABLE billadj.anomaly ALTER trusted SET STORAGE PLAIN;
@@ -169,7 +172,9 @@ COMMENT ON COLUMN billadj.anomaly.peak_score IS 'the highest score of them';
 COMMENT ON COLUMN billadj.anomaly.money_notified IS 'money at risk when it was last notified';
 COMMENT ON COLUMN billadj.anomaly.notified_at IS 'when it was last notified; NULL: too little money, or beyond the budget';
 COMMENT ON COLUMN billadj.anomaly.state IS 'open; passed: usual again; new_normal: it stayed and is usual now; judged: by a person';
+COMMENT ON COLUMN billadj.anomaly.closes_at IS 'of single rows: the midnight (UTC) at which their day has passed and it closes; NULL: it closes for another reason';
 COMMENT ON COLUMN billadj.anomaly.closed_at IS 'when it was closed; NULL: it is open';
+COMMENT ON COLUMN billadj.anomaly.closed_because IS 'why: usual_again, rows_came, day_passed, no_repetition, stayed (new_normal), learned_anew or verdict; NULL: it is open';
 COMMENT ON COLUMN billadj.anomaly.trusted IS 'what was usual before it, while it is open: it is not learned as usual';
 COMMENT ON COLUMN billadj.anomaly.created_at IS 'when it was found';
 COMMENT ON COLUMN billadj.anomaly.created_by IS 'the login whose statement it was found in';
@@ -272,7 +277,7 @@ COMMENT ON COLUMN billadj.peer_group.created_by IS 'the login that did';
 
 CREATE VIEW billadj.open_anomaly WITH (security_invoker = true) AS
 SELECT a.account, a.anomaly_id, a.meter, a.rule, a.family, a.occurred_at, a.last_at, a.row_count, a.score, a.peak_score, a.observed, a.expected,
-       a.lower_bound, a.upper_bound, a.money_at_risk, a.money_projected, a.currency, a.action, a.charge_id, a.notified_at,
+       a.lower_bound, a.upper_bound, a.money_at_risk, a.money_projected, a.currency, a.action, a.charge_id, a.notified_at, a.closes_at,
        EXISTS (SELECT FROM billadj.hold h WHERE h.account = a.account AND h.anomaly_id = a.anomaly_id AND h.ended_at IS NULL) AS held
   FROM billadj.anomaly a
  WHERE a.closed_at IS NULL AND NOT coalesce(a.detail @> '{"confirmed": false}', false)
@@ -298,6 +303,7 @@ COMMENT ON COLUMN billadj.open_anomaly.currency IS 'ISO 4217 code of the money';
 COMMENT ON COLUMN billadj.open_anomaly.action IS 'what the detector asks for';
 COMMENT ON COLUMN billadj.open_anomaly.charge_id IS 'charge of the row that opened it';
 COMMENT ON COLUMN billadj.open_anomaly.notified_at IS 'when it was last notified; NULL: it was not';
+COMMENT ON COLUMN billadj.open_anomaly.closes_at IS 'of single rows: when their day has passed and it closes by itself; NULL: it does not close by time';
 COMMENT ON COLUMN billadj.open_anomaly.held IS 'whether a charge is held because of it';
 
 GRANT SELECT ON billadj.detector, billadj.baseline, billadj.open_bucket, billadj.anomaly, billadj.verdict, billadj.peer_group, billadj.open_anomaly, billadj.threshold_step,
