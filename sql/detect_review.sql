@@ -120,6 +120,54 @@ SELECT outcome, count(*) FROM billadj.replay_detector('{"threshold": 0.99}') GRO
 SELECT outcome, count(*) FROM billadj.replay_detector('{"threshold": 0.6}', relation => 'u', accounts => '{ann}', during => '[2024-02-01,)') GROUP BY 1 ORDER BY 1;
 SELECT * FROM billadj.replay_detector('{"sigma": 1}');
 SELECT * FROM billadj.replay_detector(NULL);
+-- ---- how much money is enough ----
+INSERT INTO u SELECT format('%s %s', a, g), a, (CASE a WHEN 'rich' THEN 1000 ELSE 20 END) * (1 + (hashtext(a || g) & 1023) % 40 / 100.0), timestamptz '2024-01-01 00:00+00' + g * interval '1 hour'
+  FROM unnest(ARRAY['rich', 'poor', 'share', 'both', 'flat', 'none']) a, generate_series(0, 24 * 91 + 30) g;
+INSERT INTO u SELECT format('fresh %s', g), 'fresh', 20 * (1 + (hashtext('fresh' || g) & 1023) % 40 / 100.0), timestamptz '2024-03-10 00:00+00' + g * interval '1 hour'
+  FROM generate_series(0, 24 * 22 + 30) g;
+INSERT INTO billadj.detector (account, min_money, min_share) VALUES ('share', NULL, 0.05), ('both', 10, 0.002), ('flat', 3, NULL), ('none', 0, 0);
+SELECT billadj.refresh_usual_bills('2024-04-02 06:00+00') >= 7 AS computed;
+SELECT billadj.refresh_usual_bills('2024-04-02 06:00+00') AS again, count(*) AS runs FROM billadj.usual_bill_run WHERE as_of = '2024-04-01';
+-- the median of three complete months, by hand
+SELECT b.account, b.currency, b.periods, b.last_period,
+       b.amount = (SELECT m[2] FROM (SELECT array_agg(s ORDER BY s) AS m FROM (SELECT sum(c.amount) AS s FROM billadj.charge c
+                     WHERE c.account = b.account AND c.occurred_at < '2024-04-01' GROUP BY date_trunc('month', c.occurred_at)) x) y) AS is_median
+  FROM billadj.usual_bill b WHERE account IN ('rich', 'poor', 'share', 'fresh') ORDER BY 1;
+-- what is held is not billed: it would have made February the dearest month
+INSERT INTO billadj.detector (account, action, min_money) VALUES ('holder', 'hold', 0);
+INSERT INTO u SELECT format('holder %s', g), 'holder', CASE g WHEN 900 THEN 90000 ELSE 20 * (1 + (hashtext('holder' || g) & 1023) % 40 / 100.0) END, timestamptz '2024-01-01 00:00+00' + g * interval '1 hour'
+  FROM generate_series(0, 24 * 91 + 30) g;
+SELECT billadj.refresh_usual_bills('2024-04-02 06:00+00') AS changed;
+WITH month AS (
+    SELECT sum(amount) FILTER (WHERE billable) AS s, sum(amount) AS charged FROM billadj.billed WHERE account = 'holder' AND period_start < '2024-04-01' GROUP BY period_start
+)
+SELECT b.amount = (SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY s) FROM month) AS of_billable, b.amount < (SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY charged) FROM month) AS less
+  FROM billadj.usual_bill b WHERE account = 'holder';
+-- 1 % of a bill of some 17,000, 340; 5 % of 340, or 0.2 % of it and at least 10
+INSERT INTO u SELECT a || ' x', a, q, timestamptz '2024-04-02 07:00+00'
+  FROM (VALUES ('rich', 15000), ('poor', 300), ('share', 1500), ('both', 700), ('flat', 160), ('none', 70), ('fresh', 100)) v(a, q);
+INSERT INTO u SELECT a || ' y', a, 23 * CASE a WHEN 'rich' THEN 50 ELSE 1 END, timestamptz '2024-04-02 08:00+00' FROM unnest(ARRAY['rich', 'poor', 'share', 'both', 'flat', 'none', 'fresh']) a;
+SELECT a.account, round(a.money_at_risk, 2) AS money, round(a.min_money, 4) AS min_money, a.min_share, round(a.usual_bill, 2) AS usual_bill, a.notified_at IS NOT NULL AS told,
+       a.min_money = greatest(CASE a.account WHEN 'both' THEN 10 WHEN 'flat' THEN 3 WHEN 'none' THEN 0 ELSE 1 END, a.min_share * coalesce(b.amount, 0)) IS NOT FALSE AS exact
+  FROM billadj.anomaly a LEFT JOIN billadj.usual_bill b USING (account, currency) WHERE a.occurred_at = '2024-04-02 07:00+00' AND a.family = 'level' ORDER BY 1;
+SELECT a.account, e #>> '{money,minimum,text}' AS text, e #> '{money,minimum,reached}' AS reached
+  FROM billadj.anomaly a, billadj.explain_anomaly(a.anomaly_id) e WHERE a.occurred_at = '2024-04-02 07:00+00' AND a.family = 'level' ORDER BY 1;
+SELECT min_money, min_share FROM billadj.detector_policy('rich', 'calls', 'spike') UNION ALL SELECT min_money, min_share FROM billadj.detector_policy('flat', 'calls', 'spike');
+-- the same, replayed: as it is, and with another minimum
+SELECT account, round(money_at_risk, 2) AS money, round(min_money, 4) AS min_money, told
+  FROM billadj.replay_detector(accounts => '{rich,poor,share,both,flat,none,fresh}', during => '[2024-04-02 07:00+00,2024-04-02 07:00+00]') ORDER BY 1;
+SELECT account, round(min_money, 4) AS min_money, told
+  FROM billadj.replay_detector('{"min_money": 5}', accounts => '{rich,poor,share,both,flat,none,fresh}', during => '[2024-04-02 07:00+00,2024-04-02 07:00+00]') ORDER BY 1;
+SELECT * FROM billadj.replay_detector('{"min_share": 2}');
+-- what was told is what is told, of every incident that was judged by the defaults
+SELECT count(*) > 3 AS compared, count(*) FILTER (WHERE r.told <> (a.notified_at IS NOT NULL)) AS differ
+  FROM billadj.replay_detector(accounts => '{rich,poor,fresh,ann}') r JOIN billadj.anomaly a ON a.anomaly_id = r.anomaly_id WHERE r.rule = a.rule;
+-- estimated where there was no incident: of a table whose rows are charged but were not looked at
+SELECT count(*) > 0 AS remapped FROM billadj.remap('u', detect => false);
+INSERT INTO u SELECT format('guess %s', g), 'guess', CASE g WHEN 600 THEN 900 WHEN 500 THEN -3 WHEN 501 THEN -4 ELSE usual(g) END, timestamptz '2024-01-01 00:00+00' + g * interval '1 hour' FROM generate_series(0, 600) g;
+SELECT rule, occurred_at, quantity, round(money_at_risk, 1) AS money, currency, anomaly_id, min_money, told
+  FROM billadj.replay_detector(relation => 'u', accounts => '{guess}') ORDER BY occurred_at, rule;
+SELECT count(*) > 0 AS remapped FROM billadj.remap('u', detect => true);
 -- ---- beside other accounts ----
 INSERT INTO u SELECT a || ' ' || g, 'acct-' || a, 1000 + (g * 7919 + a * 104729) % 883, timestamptz '2024-03-01 00:10+00' + g * interval '1 hour' + a * interval '1 second'
   FROM generate_series(1, 9) a, generate_series(0, 4300) g;

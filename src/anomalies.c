@@ -36,7 +36,7 @@ enum
 	LOWER_BOUND, UPPER_BOUND, OBSERVED, RATIO, UNIT_FACTOR, LAG_HOURS, SINCE,
 	LONGEST, DETAIL, DETECTOR_ID, ACTION, CHARGE_ID, PERIOD_START, CURRENCY, EXCESS,
 	LAST_EXCESS, LAST_SINCE, MONEY_AT_RISK, MONEY_PROJECTED, ROW_COUNT, LAST_AT,
-	PEAK_SCORE, MONEY_NOTIFIED, NOTIFIED_AT, STATE, CLOSES_AT, CLOSED_AT, CLOSED_BECAUSE, TRUSTED,
+	PEAK_SCORE, MIN_MONEY, MIN_SHARE, USUAL_BILL, MONEY_NOTIFIED, NOTIFIED_AT, STATE, CLOSES_AT, CLOSED_AT, CLOSED_BECAUSE, TRUSTED,
 	CREATED_AT, CREATED_BY, NCOLUMNS
 };
 
@@ -53,6 +53,7 @@ static const Column columns[NCOLUMNS] = {
 	{"last_since", TIMESTAMPTZOID}, {"money_at_risk", NUMERICOID, true},
 	{"money_projected", NUMERICOID}, {"row_count", INT8OID, true},
 	{"last_at", TIMESTAMPTZOID, true}, {"peak_score", FLOAT8OID, true},
+	{"min_money", NUMERICOID}, {"min_share", NUMERICOID}, {"usual_bill", NUMERICOID},
 	{"money_notified", NUMERICOID}, {"notified_at", TIMESTAMPTZOID},
 	{"state", TEXTOID, true}, {"closes_at", TIMESTAMPTZOID}, {"closed_at", TIMESTAMPTZOID},
 	{"closed_because", TEXTOID}, {"trusted", BYTEAOID},
@@ -402,6 +403,18 @@ bj_anomalies_new(KeyText account, KeyText meter)
 	return a;
 }
 
+/* As it was looked at last: settings and the usual bill may have changed. */
+static void
+put_minimum(Row *row, const DetectMinimum *minimum)
+{
+	put_decimal(row, MIN_MONEY, minimum->amount);
+	row->isnull[row->att[MIN_SHARE] - 1] = row->isnull[row->att[USUAL_BILL] - 1] = true;
+	if (bj_decimal_sign(minimum->share) > 0)
+		put_decimal(row, MIN_SHARE, minimum->share);
+	if (minimum->has_usual)
+		put_decimal(row, USUAL_BILL, minimum->usual_bill);
+}
+
 /* What a later row may change. */
 static void
 put_course(Row *row, const Anomaly *a)
@@ -416,6 +429,8 @@ put_course(Row *row, const Anomaly *a)
 	put(row, ROW_COUNT, Int64GetDatum(a->rows));
 	put(row, LAST_AT, TimestampTzGetDatum(a->last_at));
 	put(row, PEAK_SCORE, Float8GetDatum(a->peak_score));
+	if (a->has_minimum)
+		put_minimum(row, &a->minimum);
 	if (a->detail != NULL)
 		put(row, DETAIL, JsonbPGetDatum(a->detail));
 	if (a->notified)

@@ -65,6 +65,8 @@ typedef struct Anomaly
 	int64		rows;
 	TimestampTz last_at;
 	double		peak_score;
+	bool		has_minimum;	/* was looked at, and is written */
+	DetectMinimum minimum;
 	bool		notified;
 	TimestampTz notified_at;
 	Decimal		money_notified;

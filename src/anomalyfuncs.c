@@ -124,11 +124,11 @@ begin_partition(WindowObject window, PartitionState *state)
 
 /*
  * Judges the current row; false when it has no time or no quantity.  *threshold
- * is where an incident opens.  describe: what was expected is asked for.
+ * is where an incident opens, *judged the row.  describe: what was expected is asked for.
  */
 static bool
 judge_current(FunctionCallInfo fcinfo, bool describe, BjJudgement *judgement,
-			  double *threshold)
+			  BjRow *judged, double *threshold)
 {
 	WindowObject window = PG_WINDOW_OBJECT();
 	PartitionState *state;
@@ -153,6 +153,7 @@ judge_current(FunctionCallInfo fcinfo, bool describe, BjJudgement *judgement,
 	row.quantity = bj_numeric_double(quantity);
 	state->detect.describe = describe;
 	bj_stream_observe(&state->stream, &state->detect, &row, judgement);
+	*judged = row;
 	*threshold = state->detect.threshold;
 	return true;
 }
@@ -166,9 +167,10 @@ Datum
 billadj_anomaly_score(PG_FUNCTION_ARGS)
 {
 	BjJudgement judgement;
+	BjRow		row;
 	double		threshold;
 
-	if (!judge_current(fcinfo, false, &judgement, &threshold))
+	if (!judge_current(fcinfo, false, &judgement, &row, &threshold))
 		PG_RETURN_NULL();
 	PG_RETURN_FLOAT8(judgement.score);
 }
@@ -234,11 +236,12 @@ Datum
 billadj_anomaly_detail(PG_FUNCTION_ARGS)
 {
 	BjJudgement j;
+	BjRow		row;
 	JsonbParseState *state = NULL;
 	const char *alert;
 	double		threshold;
 
-	if (!judge_current(fcinfo, true, &j, &threshold))
+	if (!judge_current(fcinfo, true, &j, &row, &threshold))
 		PG_RETURN_NULL();
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_number(&state, "score", j.score);
@@ -250,6 +253,9 @@ billadj_anomaly_detail(PG_FUNCTION_ARGS)
 	/* a rule for single rows expects nothing of the quantity */
 	if (j.family != BJ_FAMILY_ROW || j.hi != 0)
 	{
+		/* a bucket's sum, the rise of a reading */
+		if (j.observed != row.quantity)
+			push_number(&state, "observed", j.observed);
 		push_number(&state, "expected", j.expected);
 		push_number(&state, "lo", j.lo);
 		push_number(&state, "hi", j.hi);

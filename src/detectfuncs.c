@@ -293,8 +293,8 @@ billadj_detector_policy(PG_FUNCTION_ARGS)
 	DetectPolicy policy;
 	TupleDesc	desc;
 	const char *problem = bj_detectors_begin();
-	Datum		values[7];
-	bool		nulls[7] = {false};
+	Datum		values[8];
+	bool		nulls[8] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "detector_policy must return a row");
@@ -313,6 +313,7 @@ billadj_detector_policy(PG_FUNCTION_ARGS)
 	values[4] = bj_numeric_make(policy.min_money, 0);
 	values[5] = Int32GetDatum(policy.budget);
 	values[6] = Float8GetDatum(policy.price_tolerance);
+	values[7] = bj_numeric_make(policy.min_share, 0);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 

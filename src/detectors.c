@@ -28,6 +28,8 @@
 
 /* What holds where no detector says otherwise. */
 #define DEFAULT_BUDGET 10
+#define DEFAULT_MIN_MONEY 1		/* in whatever currency */
+#define DEFAULT_MIN_SHARE "0.01"
 #define DEFAULT_FUTURE_HOURS 24.0
 
 #define MOST_MOVED 0.5			/* decades, by verdicts */
@@ -39,14 +41,14 @@
 enum
 {
 	DETECTOR_ID, RULE, METER, ACCOUNT, PARAMETERS, ACTION, THRESHOLD, MIN_MONEY,
-	BUDGET, ACTIVE, NCOLUMNS
+	MIN_SHARE, BUDGET, ACTIVE, NCOLUMNS
 };
 
 static const Column detector_columns[NCOLUMNS] = {
 	{"detector_id", INT8OID, true}, {"rule", TEXTOID}, {"meter", TEXTOID},
 	{"account", TEXTOID}, {"parameters", JSONBOID, true}, {"action", TEXTOID, true},
-	{"threshold", FLOAT8OID}, {"min_money", NUMERICOID}, {"budget", INT4OID},
-	{"active", BOOLOID, true}
+	{"threshold", FLOAT8OID}, {"min_money", NUMERICOID}, {"min_share", NUMERICOID},
+	{"budget", INT4OID}, {"active", BOOLOID, true}
 };
 
 enum
@@ -65,6 +67,15 @@ static const Column account_columns[] = {
 	{"account", TEXTOID, true}, {"peer_group", TEXTOID}
 };
 
+enum
+{
+	BILL_ACCOUNT, BILL_CURRENCY, BILL_AMOUNT, NBILLCOLUMNS
+};
+
+static const Column bill_columns[NBILLCOLUMNS] = {
+	{"account", TEXTOID, true}, {"currency", TEXTOID, true}, {"amount", NUMERICOID, true}
+};
+
 typedef struct Detector
 {
 	int64		detector_id;
@@ -76,6 +87,8 @@ typedef struct Detector
 	double		threshold;		/* 0: the default */
 	bool		has_min_money;
 	Decimal		min_money;
+	bool		has_min_share;
+	Decimal		min_share;
 	int32		budget;			/* -1: the default */
 	bool		off;
 	int			weight;			/* the more it names, the more it weighs */
@@ -329,6 +342,8 @@ read_limits(Detector *d, HeapTuple tuple, TupleDesc desc, const AttrNumber *att)
 	d->threshold = isnull ? 0 : DatumGetFloat8(value);
 	value = heap_getattr(tuple, att[MIN_MONEY], desc, &isnull);
 	d->has_min_money = !isnull && bj_numeric_read(value, &d->min_money) == BJ_OK;
+	value = heap_getattr(tuple, att[MIN_SHARE], desc, &isnull);
+	d->has_min_share = !isnull && bj_numeric_read(value, &d->min_share) == BJ_OK;
 	value = heap_getattr(tuple, att[BUDGET], desc, &isnull);
 	d->budget = isnull ? -1 : DatumGetInt32(value);
 }
@@ -546,6 +561,15 @@ bj_detectors_settings(KeyText account, KeyText meter, DetectSettings *settings)
 	}
 }
 
+static Decimal
+default_share(void)
+{
+	Decimal		share = BJ_DECIMAL_ZERO;
+
+	bj_check(bj_decimal_parse(DEFAULT_MIN_SHARE, strlen(DEFAULT_MIN_SHARE), &share));
+	return share;
+}
+
 void
 bj_detectors_policy(KeyText account, KeyText meter, const char *rule,
 					DetectPolicy *policy)
@@ -556,7 +580,8 @@ bj_detectors_policy(KeyText account, KeyText meter, const char *rule,
 		settings.detect.threshold = LEAST_THRESHOLD;
 	memset(policy, 0, sizeof(*policy));
 	policy->action = BJ_ACTION_FLAG;
-	policy->min_money = bj_decimal_from_int64(1);
+	policy->min_money = bj_decimal_from_int64(DEFAULT_MIN_MONEY);
+	policy->min_share = default_share();
 	policy->budget = DEFAULT_BUDGET;
 	policy->threshold = settings.detect.threshold;
 	for (int i = 0; i < known.ndetectors; i++)
@@ -571,13 +596,75 @@ bj_detectors_policy(KeyText account, KeyText meter, const char *rule,
 		policy->detector_id = d->detector_id;
 		policy->action = d->action;
 		policy->off = d->off;
-		if (d->has_min_money)
-			policy->min_money = d->min_money;
+		/* who names one of them does not mean the other */
+		if (d->has_min_money || d->has_min_share)
+		{
+			policy->min_money = d->has_min_money ? d->min_money :
+				bj_decimal_from_int64(DEFAULT_MIN_MONEY);
+			policy->min_share = d->has_min_share ? d->min_share : BJ_DECIMAL_ZERO;
+		}
 		if (d->budget >= 0)
 			policy->budget = d->budget;
 	}
 	policy->price_tolerance = settings.detect.price_tolerance;
 	policy->threshold = move_threshold(policy->threshold, policy->detector_id, rule);
+}
+
+/* What the account is usually billed in the currency; false: nobody knows. */
+static bool
+usual_bill(KeyText account, const char *currency, Decimal *amount)
+{
+	Relation	rel = bj_table_open(BJ_TABLE_USUAL_BILL, AccessShareLock);
+	AttrNumber	att[NBILLCOLUMNS];
+	static const int leading[] = {BILL_ACCOUNT, BILL_CURRENCY};
+	bool		found = false;
+	bool		isnull;
+	ScanKeyData keys[NBILLCOLUMNS - 1];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			index;
+
+	if (rel == NULL)
+		return false;
+	if (bj_columns_find(rel, bill_columns, NBILLCOLUMNS, att) == NULL)
+	{
+		index = bj_index_by_columns(rel, att, leading, lengthof(leading));
+		ScanKeyEntryInitialize(&keys[0], 0, att[BILL_ACCOUNT], BTEqualStrategyNumber, InvalidOid,
+							   C_COLLATION_OID, F_TEXTEQ, account.datum);
+		ScanKeyEntryInitialize(&keys[1], 0, att[BILL_CURRENCY], BTEqualStrategyNumber, InvalidOid,
+							   C_COLLATION_OID, F_TEXTEQ, CStringGetTextDatum(currency));
+		scan = systable_beginscan(rel, index, OidIsValid(index), SnapshotSelf, lengthof(keys), keys);
+		tuple = systable_getnext(scan);
+		found = tuple != NULL &&
+			bj_numeric_read(heap_getattr(tuple, att[BILL_AMOUNT], RelationGetDescr(rel), &isnull),
+							amount) == BJ_OK;
+		systable_endscan(scan);
+	}
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/*
+ * The product is exact, hence not rounded.  A bill of nothing, or one in the
+ * customer's favour, has no share.
+ */
+void
+bj_detectors_minimum(KeyText account, const char *currency, const DetectPolicy *policy,
+					 DetectMinimum *minimum)
+{
+	Decimal		part;
+
+	memset(minimum, 0, sizeof(*minimum));
+	minimum->amount = policy->min_money;
+	minimum->share = policy->min_share;
+	minimum->usual_bill = BJ_DECIMAL_ZERO;
+	if (bj_decimal_sign(policy->min_share) <= 0 || currency[0] == '\0' ||
+		!usual_bill(account, currency, &minimum->usual_bill))
+		return;
+	minimum->has_usual = true;
+	if (bj_decimal_multiply(minimum->usual_bill, policy->min_share, &part) == BJ_OK &&
+		bj_decimal_compare(part, minimum->amount) > 0)
+		minimum->amount = part;
 }
 
 /* The group of an account, in the current context; "" where it has none. */

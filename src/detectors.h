@@ -32,9 +32,19 @@ typedef struct DetectPolicy
 	bool		off;			/* nothing is said */
 	double		threshold;		/* verdicts have moved it already */
 	Decimal		min_money;
+	Decimal		min_share;		/* of the account's usual bill; 0: none */
 	int32		budget;			/* notifications of an account and month */
 	double		price_tolerance;	/* of the amount per unit */
 } DetectPolicy;
+
+/* Money at risk below which an incident is noted and nothing else is done. */
+typedef struct DetectMinimum
+{
+	Decimal		amount;			/* what holds: the larger of both */
+	Decimal		share;			/* 0: none */
+	bool		has_usual;		/* a share of it was looked at */
+	Decimal		usual_bill;
+} DetectMinimum;
 
 /* Rules of detect_across(): of accounts and persons, not of single streams. */
 #define BJ_RULE_OFF_CONTRACT "off_contract"
@@ -65,6 +75,13 @@ extern void bj_detectors_settings(KeyText account, KeyText meter,
 /* rule: bj_reason_name() of what was found, or a rule of detect_across(). */
 extern void bj_detectors_policy(KeyText account, KeyText meter,
 								const char *rule, DetectPolicy *policy);
+
+/*
+ * The minimum of an account in a currency, exactly.  Reads the account's usual
+ * bill: for who has something to tell, not for each row.
+ */
+extern void bj_detectors_minimum(KeyText account, const char *currency,
+								 const DetectPolicy *policy, DetectMinimum *minimum);
 
 /* What comparable accounts do of the meter; NULL: nobody knows. */
 extern const BjPeer *bj_detectors_peer(KeyText account, KeyText meter);

@@ -216,6 +216,15 @@ notify(Incidents *in, Anomaly *a, int kind)
 	add_effect(in, kind, a, 0, BJ_DECIMAL_ZERO);
 }
 
+/* Is it as much money as its detector asks for? */
+static bool
+is_enough(Incidents *in, Anomaly *a, const DetectPolicy *policy)
+{
+	bj_detectors_minimum(in->account, a->currency, policy, &a->minimum);
+	a->has_minimum = true;
+	return bj_decimal_compare(money_at_risk(a), a->minimum.amount) >= 0;
+}
+
 static bool
 is_worth_telling_again(const Anomaly *a)
 {
@@ -232,7 +241,7 @@ act(Incidents *in, Anomaly *a, const DetectRow *row, const DetectPolicy *policy,
 	Decimal		amount;
 
 	a->changed = true;
-	if (a->unconfirmed || bj_decimal_compare(money_at_risk(a), policy->min_money) < 0)
+	if (!is_enough(in, a, policy) || a->unconfirmed)
 		return;
 	if (policy->action == BJ_ACTION_HOLD)
 		add_effect(in, EFFECT_HOLD, a, row->charge_id, BJ_DECIMAL_ZERO);
@@ -276,7 +285,7 @@ bj_incidents_found(Incidents *in, Anomaly *a, bool has_money)
 	a->action = policy.action;
 	in->loaded = true;
 	in->anomalies = lappend(in->anomalies, a);
-	if ((has_money && bj_decimal_compare(money_at_risk(a), policy.min_money) < 0) ||
+	if ((has_money && !is_enough(in, a, &policy)) ||
 		!within_budget(in, a, &policy))
 		return true;
 	notify(in, a, EFFECT_OPENED);

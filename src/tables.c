@@ -30,7 +30,7 @@
 #define MAX_LISTENERS 8
 
 /* The most columns that anybody looks up, and the lookups that are kept. */
-#define MAX_COLUMNS 40
+#define MAX_COLUMNS 48
 #define LOOKUPS_KEPT 32
 
 static const char *const table_names[BJ_NTABLES] = {
@@ -55,6 +55,7 @@ static const char *const table_names[BJ_NTABLES] = {
 	[BJ_TABLE_DETECTOR] = "detector",
 	[BJ_TABLE_PEER_GROUP] = "peer_group",
 	[BJ_TABLE_THRESHOLD_STEP] = "threshold_step",
+	[BJ_TABLE_USUAL_BILL] = "usual_bill",
 	[BJ_TABLE_BASELINE] = "baseline",
 	[BJ_TABLE_OPEN_BUCKET] = "open_bucket",
 	[BJ_TABLE_ANOMALY] = "anomaly",

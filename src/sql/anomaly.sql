@@ -15,4 +15,4 @@ RETURNS jsonb
 AS 'MODULE_PATHNAME', 'billadj_anomaly_detail'
 LANGUAGE C WINDOW IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION billadj.anomaly_detail(timestamptz, numeric, boolean, jsonb)
-    IS 'window function: anomaly_score() as {"score", "reason", "expected", "lo", "hi", "unit", "lag_hours", "alert"}; a key without meaning for the row is absent';
+    IS 'window function: anomaly_score() as {"score", "reason", "observed", "expected", "lo", "hi", "unit", "lag_hours", "alert"}; a key without meaning for the row is absent';

@@ -35,11 +35,11 @@ COMMENT ON FUNCTION billadj.read_baseline(text, text, bytea) IS
     'what a row of billadj.baseline says: usage rows seen, whether they are enough to compare others with, whether an incident is open, when the next row or the end of a bucket is due; error UB203 when its bytes are none';
 
 CREATE FUNCTION billadj.detector_policy(account text, meter text, rule text,
-    OUT detector_id bigint, OUT action text, OUT "off" boolean, OUT threshold double precision, OUT min_money numeric, OUT budget integer, OUT price_tolerance double precision)
+    OUT detector_id bigint, OUT action text, OUT "off" boolean, OUT threshold double precision, OUT min_money numeric, OUT budget integer, OUT price_tolerance double precision, OUT min_share numeric)
 LANGUAGE c STABLE STRICT
 AS 'MODULE_PATHNAME', 'billadj_detector_policy';
 COMMENT ON FUNCTION billadj.detector_policy(text, text, text) IS
-    'what holds for a rule in a stream: the detector that decides (NULL: the defaults), its action, and the threshold as verdicts have moved it';
+    'what holds for a rule in a stream: the detector that decides (NULL: the defaults), its action, the threshold as verdicts have moved it, and the minimum: an amount, and a share of the account''s usual bill (0: none)';
 REVOKE ALL ON FUNCTION billadj.detector_policy(text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.detector_policy(text, text, text)
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;

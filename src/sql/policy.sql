@@ -144,8 +144,8 @@ SELECT v.target, string_to_array(v.key, ' '), string_to_array(v.inserted, ' '), 
     ('rate_card', 'rate_card_id', 'code currency account priority', 'priority', NULL, false),
     ('price', 'price_id', 'rate_card_id meter valid terms linear', 'valid', 'valid', false),
     ('price_tier', 'price_id tier', 'price_id tier up_to unit_amount flat_amount rate', '', NULL, false),
-    ('detector', 'detector_id', 'rule meter account parameters action threshold min_money budget note',
-     'parameters action threshold min_money budget active note', 'active', false),
+    ('detector', 'detector_id', 'rule meter account parameters action threshold min_money min_share budget note',
+     'parameters action threshold min_money min_share budget active note', 'active', false),
     ('change_policy', 'currency', 'currency max_credit max_charge backdate', 'max_credit max_charge backdate', NULL, false))
     AS v(target, key, inserted, updated, ending, always_dual)
 $function$;

@@ -122,6 +122,54 @@ COMMENT ON FUNCTION billadj.refresh_peer_groups() IS 'computes anew what compara
 REVOKE ALL ON FUNCTION billadj.refresh_peer_groups() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.refresh_peer_groups() TO billadj_operator;
 
+-- What a period came to is its charges, whenever they were posted, and its
+-- adjustments; what is held is not billed.  The median, of two in the middle the
+-- smaller: one of the amounts, so nothing is divided or rounded.  Periods are known
+-- by their beginnings: one is complete when it began a month ago and a later one
+-- has begun.  Where there is none any more, what was known stays.
+CREATE FUNCTION billadj.refresh_usual_bills(now timestamptz DEFAULT now()) RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+AS $function$
+DECLARE
+    from_at timestamptz := date_trunc('month', refresh_usual_bills.now) - interval '4 months';
+    written integer;
+BEGIN
+    WITH part AS (
+        SELECT c.account, c.currency, c.period_start, c.amount
+          FROM billadj.charge c
+         WHERE c.period_start >= from_at AND c.period_start <= refresh_usual_bills.now
+           AND NOT EXISTS (SELECT FROM billadj.hold h WHERE h.account = c.account AND h.charge_id = c.charge_id AND h.ended_at IS NULL)
+        UNION ALL
+        SELECT a.account, a.currency, a.period_start, a.delta
+          FROM billadj.adjustment a
+         WHERE a.affects = 'billed' AND a.period_start >= from_at AND a.period_start <= refresh_usual_bills.now
+    ), period AS (
+        SELECT p.account, p.currency, p.period_start, sum(p.amount) AS amount,
+               lead(p.period_start) OVER (PARTITION BY p.account, p.currency ORDER BY p.period_start) AS next_start
+          FROM part p GROUP BY p.account, p.currency, p.period_start
+    )
+    INSERT INTO billadj.usual_bill AS u (account, currency, amount, periods, last_period)
+    SELECT p.account, p.currency, percentile_disc(0.5) WITHIN GROUP (ORDER BY p.amount), count(*)::integer, max(p.period_start)
+      FROM period p
+     WHERE p.next_start IS NOT NULL AND p.period_start + interval '1 month' <= refresh_usual_bills.now
+     GROUP BY p.account, p.currency
+     ORDER BY p.account, p.currency
+        ON CONFLICT ON CONSTRAINT usual_bill_pkey DO UPDATE
+       SET amount = excluded.amount, periods = excluded.periods, last_period = excluded.last_period, refreshed_at = clock_timestamp()
+     WHERE (u.amount, u.periods, u.last_period) IS DISTINCT FROM (excluded.amount, excluded.periods, excluded.last_period);
+    GET DIAGNOSTICS written = ROW_COUNT;
+    INSERT INTO billadj.usual_bill_run (as_of, bills) VALUES (date_trunc('week', refresh_usual_bills.now)::date, written)
+        ON CONFLICT ON CONSTRAINT usual_bill_run_pkey DO UPDATE SET bills = excluded.bills, created_at = clock_timestamp(), created_by = session_user;
+    RETURN written;
+END
+$function$;
+COMMENT ON FUNCTION billadj.refresh_usual_bills(timestamptz) IS
+    'computes anew what each account is usually billed, from its complete periods of the last four months, and returns how many changed; detect_due() calls it once a week';
+REVOKE ALL ON FUNCTION billadj.refresh_usual_bills(timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.refresh_usual_bills(timestamptz) TO billadj_operator, billadj_admin;
+
 -- In the order of the streams, as the commit of usage locks them.
 CREATE FUNCTION billadj.detect_due(now timestamptz DEFAULT now())
 RETURNS TABLE (account text, meter text, anomaly_id bigint, rule text, state text, money_at_risk numeric, currency text)
@@ -138,6 +186,10 @@ BEGIN
         RAISE EXCEPTION 'now of detect_due is no time' USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT * FROM billadj.detect_due();';
     END IF;
     PERFORM billadj.refresh_peer_groups();
+    -- all charges of some months are read: not at every look
+    IF NOT EXISTS (SELECT FROM billadj.usual_bill_run r WHERE r.as_of = (date_trunc('week', detect_due.now AT TIME ZONE 'UTC'))::date) THEN
+        PERFORM billadj.refresh_usual_bills(detect_due.now);
+    END IF;
     started := clock_timestamp();
     -- Most streams that are due were told of before.  One look at the charges
     -- serves the others: what a unit has cost of late.
@@ -561,6 +613,24 @@ REVOKE ALL ON FUNCTION billadj.usage_history(text, text, timestamptz) FROM PUBLI
 GRANT EXECUTE ON FUNCTION billadj.usage_history(text, text, timestamptz)
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
 
+CREATE FUNCTION billadj.minimum_text(amount numeric, share numeric, usual_bill numeric, currency text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+SELECT CASE WHEN share > 0 AND usual_bill > 0 AND share * usual_bill = amount
+            THEN format('%s %% of the usual bill of %s', trim_scale(share * 100), m.usual)
+            WHEN share > 0 AND usual_bill IS NOT NULL
+            THEN format('%s, since %s %% of the usual bill of %s is less', m.least, trim_scale(share * 100), m.usual)
+            WHEN share > 0 THEN format('%s, since no usual bill is known yet', m.least)
+            ELSE m.least END
+  FROM (SELECT CASE WHEN currency <> '' THEN billadj.round_money(amount, currency) || ' ' || currency ELSE trim_scale(amount)::text END AS least,
+               CASE WHEN currency <> '' THEN billadj.round_money(usual_bill, currency) || ' ' || currency ELSE trim_scale(usual_bill)::text END AS usual) m
+$function$;
+COMMENT ON FUNCTION billadj.minimum_text(numeric, numeric, numeric, text) IS 'which minimum of money at risk applied, in words; part of explain_anomaly()';
+REVOKE ALL ON FUNCTION billadj.minimum_text(numeric, numeric, numeric, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.minimum_text(numeric, numeric, numeric, text)
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+
 CREATE FUNCTION billadj.explain_anomaly(anomaly_id bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -603,7 +673,9 @@ BEGIN
         'observed', a.observed, 'expected', jsonb_build_object('value', a.expected, 'lower', a.lower_bound, 'upper', a.upper_bound), 'ratio', a.ratio, 'row_count', a.row_count,
         'history', jsonb_build_object('bucket', history.bucket, 'from', history.from_at, 'values', to_jsonb(history.series), 'sparkline', billadj.sparkline(history.series),
                                       'svg', billadj.sparkline_svg(history.series, CASE WHEN a.family = 'level' THEN a.lower_bound END, CASE WHEN a.family = 'level' THEN a.upper_bound END)),
-        'money', jsonb_build_object('excess', a.excess, 'at_risk', a.money_at_risk, 'projected', a.money_projected, 'currency', a.currency),
+        'money', jsonb_build_object('excess', a.excess, 'at_risk', a.money_at_risk, 'projected', a.money_projected, 'currency', a.currency,
+                                    'minimum', CASE WHEN a.min_money IS NOT NULL THEN jsonb_build_object('amount', a.min_money, 'share', a.min_share, 'usual_bill', a.usual_bill,
+                                        'reached', a.money_at_risk >= a.min_money, 'text', billadj.minimum_text(a.min_money, a.min_share, a.usual_bill, a.currency)) END),
         'detector_id', a.detector_id, 'action', a.action, 'charge_id', a.charge_id,
         'held', EXISTS (SELECT FROM billadj.hold h WHERE h.account = a.account AND h.anomaly_id = a.anomaly_id AND h.ended_at IS NULL),
         'detail', a.detail, 'verdicts', said, 'similar', alike);
@@ -618,10 +690,12 @@ GRANT EXECUTE ON FUNCTION billadj.explain_anomaly(bigint)
 -- ---- what other settings would have said ----
 
 -- The window function is the core itself; it writes nothing.  A rule for single
--- rows is one alert a day, as it is one incident.
+-- rows is one alert a day, as it is one incident.  Money is that of the incident
+-- where there was one; else an estimate from the price of the alert's own row.
 CREATE FUNCTION billadj.replay_detector(detector jsonb DEFAULT '{}', relation regclass DEFAULT NULL, accounts text[] DEFAULT NULL, meters text[] DEFAULT NULL,
                                         during tstzrange DEFAULT NULL, cumulative boolean DEFAULT false)
-RETURNS TABLE (account text, meter text, occurred_at timestamptz, rule text, score double precision, quantity numeric, outcome text, anomaly_id bigint, verdict text)
+RETURNS TABLE (account text, meter text, occurred_at timestamptz, rule text, score double precision, quantity numeric, outcome text, anomaly_id bigint, verdict text,
+               money_at_risk numeric, currency text, min_money numeric, told boolean)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
@@ -629,50 +703,82 @@ AS $function$
 #variable_conflict use_column
 DECLARE
     source text := CASE WHEN replay_detector.relation IS NULL
-                        THEN $$SELECT c.account, c.meter, c.occurred_at AS at, c.quantity, c.event_key AS key
+                        THEN $$SELECT c.account, c.meter, c.occurred_at AS at, c.quantity, c.event_key AS key, c.amount, c.currency
                                  FROM billadj.charge c WHERE c.cause IN ('usage', 'backfill') AND c.row_count > 0$$
-                        ELSE billadj.usage_source(replay_detector.relation) END;
+                        ELSE format($$SELECT u.*, c.amount, c.currency FROM (%s) u
+                                        LEFT JOIN (SELECT DISTINCT ON (c.account, c.meter, c.event_key) c.account, c.meter, c.event_key, c.amount, c.currency
+                                                     FROM billadj.charge c
+                                                    WHERE c.cause IN ('usage', 'backfill') AND c.row_count > 0 AND c.attachment_id = %s
+                                                    ORDER BY c.account, c.meter, c.event_key, c.charge_id) c
+                                          ON c.account = u.account AND c.meter = u.meter AND c.event_key = u.key$$,
+                                    billadj.usage_source(replay_detector.relation), billadj.attachment_of(replay_detector.relation)) END;
+    least_money numeric;
+    share       numeric;
 BEGIN
     IF replay_detector.detector IS NULL THEN
         RAISE EXCEPTION 'detector of replay_detector must not be NULL' USING ERRCODE = 'null_value_not_allowed', HINT = 'Write {} for the defaults.';
     END IF;
+    IF jsonb_typeof(replay_detector.detector) = 'object' AND replay_detector.detector ?| ARRAY['min_money', 'min_share'] THEN
+        SELECT coalesce((replay_detector.detector ->> 'min_money')::numeric, 1), coalesce((replay_detector.detector ->> 'min_share')::numeric, 0) INTO least_money, share;
+        IF NOT (least_money >= 0 AND least_money < 'Infinity' AND share BETWEEN 0 AND 1) THEN
+            RAISE EXCEPTION 'min_money of a detector is not an amount from 0, or its min_share is not from 0 to 1'
+                USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave both out for what billadj.detector says.';
+        END IF;
+    END IF;
     RETURN QUERY EXECUTE format($query$
         WITH row AS (
-            SELECT s.account, s.meter, s.at, s.quantity, s.key,
+            SELECT s.account, s.meter, s.at, s.quantity, s.key, s.amount, s.currency,
                    billadj.anomaly_detail(s.at, s.quantity, $5, $1) OVER (PARTITION BY s.account, s.meter ORDER BY s.at, s.key COLLATE "C") AS d
               FROM (%s) s
              WHERE s.at IS NOT NULL AND s.quantity IS NOT NULL AND ($2 IS NULL OR s.account = ANY ($2)) AND ($3 IS NULL OR s.meter = ANY ($3))
-        ), alert AS (
-            SELECT DISTINCT ON (r.account, r.meter, r.d ->> 'reason', CASE WHEN r.d ->> 'alert' = 'row' THEN date_trunc('day', r.at) ELSE r.at END)
-                   r.account, r.meter, r.at, r.quantity, r.d ->> 'reason' AS rule, (r.d ->> 'score')::double precision AS score
+        ), placed AS (
+            SELECT r.*, CASE r.d ->> 'alert' WHEN 'cadence' THEN 'gap' ELSE r.d ->> 'reason' END AS rule, CASE WHEN r.d ->> 'alert' = 'row' THEN date_trunc('day', r.at) ELSE r.at END AS place
               FROM row r
              WHERE r.d ? 'alert' AND ($4 IS NULL OR $4 @> r.at)
-             ORDER BY r.account, r.meter, r.d ->> 'reason', CASE WHEN r.d ->> 'alert' = 'row' THEN date_trunc('day', r.at) ELSE r.at END, r.at
+        ), priced AS (
+            SELECT p.*, CASE WHEN p.d ->> 'alert' = 'row' THEN abs(sum(p.amount) OVER (PARTITION BY p.account, p.meter, p.rule, p.place))
+                             WHEN p.d ->> 'alert' = 'level' AND p.d ? 'expected' AND p.quantity <> 0
+                             THEN round(abs(coalesce((p.d ->> 'observed')::numeric, p.quantity) - (p.d ->> 'expected')::numeric) * abs(p.amount / p.quantity), 6) END AS money
+              FROM placed p
+        ), alert AS (
+            SELECT DISTINCT ON (p.account, p.meter, p.rule, p.place)
+                   p.account, p.meter, p.at, p.quantity, p.rule, (p.d ->> 'score')::double precision AS score, p.money, p.currency
+              FROM priced p
+             ORDER BY p.account, p.meter, p.rule, p.place, p.at
         ), known AS (
-            SELECT a.account, a.meter, a.anomaly_id, a.occurred_at, a.rule, a.peak_score, a.observed, least(a.occurred_at, coalesce(a.since, a.occurred_at)) AS from_at, a.last_at, v.verdict
+            SELECT a.account, a.meter, a.anomaly_id, a.occurred_at, a.rule, a.peak_score, a.observed, least(a.occurred_at, coalesce(a.since, a.occurred_at)) AS from_at, a.last_at, v.verdict,
+                   a.money_at_risk, a.currency
               FROM billadj.anomaly a
               LEFT JOIN LATERAL (SELECT v.verdict FROM billadj.verdict v
                                   WHERE v.account = a.account AND v.anomaly_id = a.anomaly_id ORDER BY v.verdict_id DESC LIMIT 1) v ON true
              WHERE a.family IN ('level', 'cadence', 'row') AND ($2 IS NULL OR a.account = ANY ($2)) AND ($3 IS NULL OR a.meter = ANY ($3)) AND ($4 IS NULL OR $4 @> a.occurred_at)
+        ), found AS (
+            SELECT l.account, l.meter, l.at, l.rule, l.score, l.quantity,
+                   CASE WHEN k.verdict IN ('error', 'fraud') THEN 'found' WHEN k.verdict = 'expected' THEN 'false_alarm' ELSE 'not_judged' END AS outcome,
+                   k.anomaly_id, k.verdict, coalesce(k.money_at_risk, l.money) AS money, coalesce(k.currency, l.currency) AS currency
+              FROM alert l
+              LEFT JOIN LATERAL (SELECT k.anomaly_id, k.verdict, k.money_at_risk, k.currency FROM known k
+                                  WHERE k.account = l.account AND k.meter = l.meter AND l.at BETWEEN k.from_at AND k.last_at
+                                  ORDER BY k.verdict IS NULL, k.rule <> l.rule, k.anomaly_id LIMIT 1) k ON true
         )
-        SELECT l.account, l.meter, l.at, l.rule, l.score, l.quantity,
-               CASE WHEN k.verdict IN ('error', 'fraud') THEN 'found' WHEN k.verdict = 'expected' THEN 'false_alarm' ELSE 'not_judged' END,
-               k.anomaly_id, k.verdict
-          FROM alert l
-          LEFT JOIN LATERAL (SELECT k.anomaly_id, k.verdict FROM known k
-                              WHERE k.account = l.account AND k.meter = l.meter AND l.at BETWEEN k.from_at AND k.last_at
-                              ORDER BY k.verdict IS NULL, k.rule <> l.rule, k.anomaly_id LIMIT 1) k ON true
+        SELECT f.account, f.meter, f.at, f.rule, f.score, f.quantity, f.outcome, f.anomaly_id, f.verdict, f.money, f.currency, m.amount, f.money >= m.amount
+          FROM found f
+         CROSS JOIN LATERAL billadj.detector_policy(f.account, f.meter, f.rule) p
+          LEFT JOIN billadj.usual_bill u ON u.account = f.account AND u.currency = f.currency
+         CROSS JOIN LATERAL (SELECT greatest(coalesce($6, p.min_money), u.amount * nullif(coalesce($7, p.min_share), 0)) AS amount) m
         UNION ALL
-        SELECT k.account, k.meter, k.occurred_at, k.rule, NULL, NULL, CASE WHEN k.verdict = 'expected' THEN 'silent' ELSE 'missed' END, k.anomaly_id, k.verdict
+        SELECT k.account, k.meter, k.occurred_at, k.rule, NULL, NULL, CASE WHEN k.verdict = 'expected' THEN 'silent' ELSE 'missed' END, k.anomaly_id, k.verdict,
+               k.money_at_risk, k.currency, NULL, false
           FROM known k
          WHERE k.verdict IN ('error', 'fraud', 'expected')
            AND NOT EXISTS (SELECT FROM alert l WHERE l.account = k.account AND l.meter = k.meter AND l.at BETWEEN k.from_at AND k.last_at)
          ORDER BY 1, 2, 3, 4$query$, source)
-        USING replay_detector.detector, replay_detector.accounts, replay_detector.meters, replay_detector.during, replay_detector.cumulative;
+        USING CASE WHEN jsonb_typeof(replay_detector.detector) = 'object' THEN replay_detector.detector - ARRAY['min_money', 'min_share'] ELSE replay_detector.detector END,
+              replay_detector.accounts, replay_detector.meters, replay_detector.during, replay_detector.cumulative, least_money, share;
 END
 $function$;
 COMMENT ON FUNCTION billadj.replay_detector(jsonb, regclass, text[], text[], tstzrange, boolean) IS
-    'what a detector with these parameters would have said of history, charges or the rows of an attached table, beside the verdicts given: found, false_alarm, not_judged; missed and silent: judged, and it says nothing; writes nothing';
+    'what a detector with these parameters would have said of history, charges or the rows of an attached table, beside the verdicts given: found, false_alarm, not_judged; missed and silent: judged, and it says nothing; told: there was as much money at risk as it asks for; writes nothing';
 REVOKE ALL ON FUNCTION billadj.replay_detector(jsonb, regclass, text[], text[], tstzrange, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.replay_detector(jsonb, regclass, text[], text[], tstzrange, boolean) TO billadj_admin, billadj_operator, billadj_auditor;
 

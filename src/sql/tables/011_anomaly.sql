@@ -12,6 +12,7 @@ CREATE TABLE billadj.detector (
     action      text        NOT NULL DEFAULT 'flag',
     threshold   double precision,
     min_money   numeric,
+    min_share   numeric,
     budget      integer,
     active      boolean     NOT NULL DEFAULT true,
     note        text,
@@ -28,6 +29,7 @@ CREATE TABLE billadj.detector (
     CONSTRAINT detector_parameters_check CHECK (jsonb_typeof(parameters) = 'object'),
     CONSTRAINT detector_threshold_check CHECK (threshold >= 0.5 AND threshold < 1),
     CONSTRAINT detector_min_money_check CHECK (min_money >= 0 AND min_money < 'Infinity'),
+    CONSTRAINT detector_min_share_check CHECK (min_share >= 0 AND min_share <= 1),
     CONSTRAINT detector_budget_check CHECK (budget >= 0)
 );
 COMMENT ON TABLE billadj.detector IS 'what is done about anomalies where the defaults do not do: scope, parameters, action, minimum money, budget';
@@ -38,7 +40,8 @@ COMMENT ON COLUMN billadj.detector.account IS 'the account it is about; NULL: ev
 COMMENT ON COLUMN billadj.detector.parameters IS 'parameters that differ from the defaults, see the section Anomaly detection of doc/billadj.md';
 COMMENT ON COLUMN billadj.detector.action IS 'flag: note it; hold: charged but not billable; propose: a proposal to credit what is too much; reject: the statement fails';
 COMMENT ON COLUMN billadj.detector.threshold IS 'score from which an incident opens; NULL: the default';
-COMMENT ON COLUMN billadj.detector.min_money IS 'money at risk below which nothing is done beyond a row in billadj.anomaly; NULL: 1';
+COMMENT ON COLUMN billadj.detector.min_money IS 'money at risk, in the currency of the charge, below which nothing is done beyond a row in billadj.anomaly; NULL: 1';
+COMMENT ON COLUMN billadj.detector.min_share IS 'the same as a share of the account''s usual bill (billadj.usual_bill), 0 to 1; the larger of both counts. NULL: none beside a min_money, 0.01 where that is NULL too';
 COMMENT ON COLUMN billadj.detector.budget IS 'notifications of an account and month; further ones only for more money than the least of them; NULL: 10';
 COMMENT ON COLUMN billadj.detector.active IS 'false: as if it were not there';
 COMMENT ON COLUMN billadj.detector.note IS 'why it is there';
@@ -120,6 +123,9 @@ CREATE TABLE billadj.anomaly (
     row_count        bigint           NOT NULL DEFAULT 1,
     last_at          timestamptz      NOT NULL,
     peak_score       double precision NOT NULL,
+    min_money        numeric,
+    min_share        numeric,
+    usual_bill       numeric,
     money_notified   numeric,
     notified_at      timestamptz,
     state            text             NOT NULL DEFAULT 'open',
@@ -169,6 +175,9 @@ COMMENT ON COLUMN billadj.anomaly.money_projected IS 'what it comes to at the en
 COMMENT ON COLUMN billadj.anomaly.row_count IS 'usage rows, or buckets, that belong to it';
 COMMENT ON COLUMN billadj.anomaly.last_at IS 'when the last of them happened';
 COMMENT ON COLUMN billadj.anomaly.peak_score IS 'the highest score of them';
+COMMENT ON COLUMN billadj.anomaly.min_money IS 'the minimum that its money at risk was last compared with; NULL: it was not';
+COMMENT ON COLUMN billadj.anomaly.min_share IS 'the share of the usual bill that its detector asks for; NULL: none';
+COMMENT ON COLUMN billadj.anomaly.usual_bill IS 'the usual bill that this was a share of; NULL: not known';
 COMMENT ON COLUMN billadj.anomaly.money_notified IS 'money at risk when it was last notified';
 COMMENT ON COLUMN billadj.anomaly.notified_at IS 'when it was last notified; NULL: too little money, or beyond the budget';
 COMMENT ON COLUMN billadj.anomaly.state IS 'open; passed: usual again; new_normal: it stayed and is usual now; judged: by a person';
@@ -275,6 +284,42 @@ COMMENT ON COLUMN billadj.peer_group.refreshed_at IS 'when it was computed';
 COMMENT ON COLUMN billadj.peer_group.created_at IS 'when it was first computed';
 COMMENT ON COLUMN billadj.peer_group.created_by IS 'the login that did';
 
+-- What an account is usually billed, for the minimum of detectors; read by whoever
+-- opens an incident.
+CREATE TABLE billadj.usual_bill (
+    account      text        COLLATE "C" NOT NULL,
+    currency     text        COLLATE "C" NOT NULL,
+    amount       numeric     NOT NULL,
+    periods      integer     NOT NULL,
+    last_period  timestamptz NOT NULL,
+    refreshed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    created_by   text        NOT NULL DEFAULT session_user,
+    CONSTRAINT usual_bill_pkey PRIMARY KEY (account, currency)
+);
+COMMENT ON TABLE billadj.usual_bill IS 'what each account is usually billed; written by refresh_usual_bills()';
+COMMENT ON COLUMN billadj.usual_bill.account IS 'who is billed';
+COMMENT ON COLUMN billadj.usual_bill.currency IS 'ISO 4217 code of the amount';
+COMMENT ON COLUMN billadj.usual_bill.amount IS 'median of what its complete periods came to, charges and adjustments; of two in the middle the smaller';
+COMMENT ON COLUMN billadj.usual_bill.periods IS 'complete periods it is the median of';
+COMMENT ON COLUMN billadj.usual_bill.last_period IS 'beginning of the last of them';
+COMMENT ON COLUMN billadj.usual_bill.refreshed_at IS 'when it was computed';
+COMMENT ON COLUMN billadj.usual_bill.created_at IS 'when it was first computed';
+COMMENT ON COLUMN billadj.usual_bill.created_by IS 'the login that did';
+
+CREATE TABLE billadj.usual_bill_run (
+    as_of      date        NOT NULL,
+    bills      integer     NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    created_by text        NOT NULL DEFAULT session_user,
+    CONSTRAINT usual_bill_run_pkey PRIMARY KEY (as_of)
+);
+COMMENT ON TABLE billadj.usual_bill_run IS 'when usual bills were computed: once a week';
+COMMENT ON COLUMN billadj.usual_bill_run.as_of IS 'Monday (UTC) of the week for which they were computed';
+COMMENT ON COLUMN billadj.usual_bill_run.bills IS 'accounts and currencies that changed';
+COMMENT ON COLUMN billadj.usual_bill_run.created_at IS 'when';
+COMMENT ON COLUMN billadj.usual_bill_run.created_by IS 'the login that did';
+
 CREATE VIEW billadj.open_anomaly WITH (security_invoker = true) AS
 SELECT a.account, a.anomaly_id, a.meter, a.rule, a.family, a.occurred_at, a.last_at, a.row_count, a.score, a.peak_score, a.observed, a.expected,
        a.lower_bound, a.upper_bound, a.money_at_risk, a.money_projected, a.currency, a.action, a.charge_id, a.notified_at, a.closes_at,
@@ -306,10 +351,11 @@ COMMENT ON COLUMN billadj.open_anomaly.notified_at IS 'when it was last notified
 COMMENT ON COLUMN billadj.open_anomaly.closes_at IS 'of single rows: when their day has passed and it closes by itself; NULL: it does not close by time';
 COMMENT ON COLUMN billadj.open_anomaly.held IS 'whether a charge is held because of it';
 
-GRANT SELECT ON billadj.detector, billadj.baseline, billadj.open_bucket, billadj.anomaly, billadj.verdict, billadj.peer_group, billadj.open_anomaly, billadj.threshold_step,
+GRANT SELECT ON billadj.detector, billadj.usual_bill, billadj.usual_bill_run, billadj.baseline, billadj.open_bucket, billadj.anomaly, billadj.verdict, billadj.peer_group, billadj.open_anomaly, billadj.threshold_step,
       billadj.detector_precision
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
-GRANT INSERT (rule, meter, account, parameters, action, threshold, min_money, budget, active, note),
-      UPDATE (parameters, action, threshold, min_money, budget, active, note) ON billadj.detector TO billadj_admin;
+GRANT INSERT (rule, meter, account, parameters, action, threshold, min_money, min_share, budget, active, note),
+      UPDATE (parameters, action, threshold, min_money, min_share, budget, active, note) ON billadj.detector TO billadj_admin;
 GRANT INSERT (account, anomaly_id, verdict, note) ON billadj.verdict TO billadj_operator, billadj_approver, billadj_admin;
 GRANT INSERT, UPDATE, DELETE ON billadj.peer_group TO billadj_operator, billadj_admin;
+GRANT INSERT, UPDATE ON billadj.usual_bill, billadj.usual_bill_run TO billadj_operator, billadj_admin;
