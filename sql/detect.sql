@@ -410,6 +410,27 @@ SELECT count(*) > 0 AS imported FROM billadj.import_rate_card('{"code": "wrong",
 INSERT INTO one_by_one SELECT 'priced ' || g, 'priced', 'calls', 100 + (hashtext('priced' || g) & 1023) % 40, timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(0, 300) g;
 SELECT rule, family, occurred_at, observed, expected, row_count, round(excess, 6) AS excess, state FROM billadj.anomaly WHERE account = 'priced' AND family = 'price';
 
+-- ---- projected to the end of the period that is billed ----
+SELECT count(*) > 0 AS imported FROM billadj.import_plan('{"plan": "monthly", "currency": "USD", "prices": [{"model": "flat", "flat_amount": 20}]}');
+SELECT count(*) > 0 AS imported FROM billadj.import_plan('{"plan": "weekly", "currency": "USD", "every": "1 week", "prices": [{"model": "flat", "flat_amount": 20}]}');
+SELECT count(*) > 0 AS imported FROM billadj.import_plan('{"plan": "quarterly", "currency": "USD", "every": "3 months", "prices": [{"model": "flat", "flat_amount": 20}]}');
+INSERT INTO billadj.account (account, time_zone) VALUES ('period tokyo', 'Asia/Tokyo');
+SELECT billadj.subscribe('period from the 20th', 'monthly', '2024-01-20', as_of => '2024-01-20', charge => false) > 0 AS s;
+SELECT billadj.subscribe('period of a week', 'weekly', '2023-12-27', as_of => '2023-12-27', charge => false) > 0 AS s;
+SELECT billadj.subscribe('period of a quarter', 'quarterly', '2023-12-15', as_of => '2023-12-15', charge => false) > 0 AS s;
+INSERT INTO one_by_one
+SELECT format('%s %s', a, g), a, 'calls', (CASE WHEN g BETWEEN 840 AND 990 THEN 3 ELSE 1 END) * (100 + (hashtext('period' || g) & 1023) % 40), timestamptz '2024-01-01' + g * interval '1 hour'
+  FROM unnest(ARRAY['period', 'period tokyo', 'period from the 20th', 'period of a week', 'period of a quarter']) a, generate_series(0, 990) g;
+WITH ours AS (
+    SELECT a.*, u.period, greatest(a.last_at - a.occurred_at + (a.last_at - a.occurred_at) / (a.row_count - 1), interval '1 hour') AS done
+      FROM billadj.anomaly a CROSS JOIN LATERAL billadj.usage_period(a.account, a.meter, a.last_at) u
+     WHERE a.account ~ '^period' AND a.family = 'level' AND a.state = 'open'
+)
+SELECT account, occurred_at, last_at, upper(period) AS period_ends, row_count > 3 AS lasts, money_projected > money_at_risk AS more,
+       abs(money_projected - round(excess * extract(epoch FROM upper(period) - occurred_at) / extract(epoch FROM done), 2)) <= 0.01 AS as_far_as_that
+  FROM ours ORDER BY 1;
+SELECT count(DISTINCT money_at_risk) AS at_risk, count(DISTINCT money_projected) AS projected FROM billadj.anomaly WHERE account ~ '^period' AND family = 'level' AND state = 'open';
+
 -- updates of a baseline are heap-only, unless somebody's snapshot is in the way
 SELECT pg_stat_force_next_flush() IS NOT NULL AS flushed;
 SELECT n_tup_upd > 1000 AS updated, n_tup_hot_upd::numeric / n_tup_upd > 0.9 AS heap_only FROM pg_stat_user_tables WHERE relid IN ('billadj.baseline'::regclass, 'billadj.open_bucket'::regclass);

@@ -21,6 +21,9 @@
 #include "duplicates.h"
 #include "incidents.h"
 #include "numericcodec.h"
+#include "period.h"
+#include "prices.h"
+#include "subperiods.h"
 
 #define EXPECTED_DIGITS 9
 #define PRICE_DIGITS 6		/* that a usual price is known to */
@@ -127,17 +130,44 @@ month_end(TimestampTz start)
 												 IntervalPGetDatum(&month)));
 }
 
+/*
+ * The end of the period that a row was charged in: of its subscription's, else
+ * of the calendar month by the account's clock.  Where that is another period by
+ * now, or cannot be told, a month after its beginning.
+ */
+static TimestampTz
+period_end(const Incidents *in, const DetectRow *row)
+{
+	UsagePeriod period = {0};
+	Fault		fault = {0};
+	const AccountTerms *terms;
+
+	if (bj_prices_begin() != NULL || bj_subperiods_begin() != NULL)
+		return month_end(row->period_start);
+	if (!bj_subperiods_any() ||
+		!bj_subperiods_find(in->account, in->meter, row->occurred_at, &period, &fault))
+	{
+		terms = bj_prices_account(in->account.data, in->account.length);
+		if (terms->zone == NULL || !bj_period_month(terms->zone, row->occurred_at, &period.span.start) ||
+			!bj_period_month(terms->zone, period.span.start + 32 * USECS_PER_DAY, &period.span.end))
+			return month_end(row->period_start);
+	}
+	return period.span.start == row->period_start ? period.span.end : month_end(row->period_start);
+}
+
 /* If it goes on to the end of the period as it has gone so far. */
 static void
-project(Anomaly *a, TimestampTz period_start)
+project(const Incidents *in, Anomaly *a, const DetectRow *row)
 {
 	int64		rows = Max(a->rows, 2);
 	int64		between = a->last_at - a->occurred_at;
 	/* the last row stands for as much time as the others */
 	int64		done = Max(between + between / (rows - 1), USECS_PER_HOUR);
-	int64		whole = month_end(period_start) - a->occurred_at;
+	int64		whole = 0;
 
-	a->has_projected = a->rows >= LASTING_ROWS && whole > done &&
+	if (a->rows >= LASTING_ROWS && row->period_start != 0)
+		whole = period_end(in, row) - a->occurred_at;
+	a->has_projected = whole > done &&
 		bj_decimal_multiply_divide_round(a->excess, bj_decimal_from_int64(whole),
 										 bj_decimal_from_int64(done), 2,
 										 BJ_ROUND_HALF_EVEN, &a->projected) == BJ_OK;
@@ -403,7 +433,7 @@ raise_anomaly(Incidents *in, Anomaly *a, const DetectRow *row, const BjJudgement
 	a->last_at = Max(a->last_at, row->occurred_at);
 	a->peak_score = Max(a->peak_score, j->score);
 	if (a->family == BJ_FAMILY_LEVEL || a->family == BJ_FAMILY_PRICE)
-		project(a, row->period_start);
+		project(in, a, row);
 	act(in, a, row, policy, j->escalated);
 }
 
