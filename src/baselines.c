@@ -301,6 +301,16 @@ bj_baselines_find(Baselines *s, KeyText account, KeyText meter, bool thorough,
 	return found;
 }
 
+/* ---- locking ---- */
+
+BjLocked
+bj_baselines_lock_now(Baselines *s)
+{
+	if (s->place == BESIDE)
+		return bj_tiertotals_lock_now(s->totals, &s->seen.row);
+	return bj_staterow_lock_now(s->place == APART ? &s->bucket : &s->stream);
+}
+
 /* ---- writing ---- */
 
 static bool

@@ -102,6 +102,12 @@ extern BaselineFound bj_baselines_find(Baselines *store, KeyText account,
 extern bool bj_baselines_write(Baselines *store, KeyText account, KeyText meter,
 							   const BjBaseline *baseline, const char *problem);
 
+/*
+ * Locks the stream that was found last, for who must not wait: he locks several
+ * streams, and not in the order of those who commit usage.
+ */
+extern BjLocked bj_baselines_lock_now(Baselines *store);
+
 /* CRC-32C by the server, for the core. */
 extern uint32 bj_baselines_crc(const void *data, size_t size);
 

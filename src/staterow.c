@@ -265,6 +265,13 @@ bj_staterow_find(StateTable *t, KeyText account, KeyText meter, bool thorough)
 
 /* ---- writing ---- */
 
+BjLocked
+bj_staterow_lock_now(StateTable *t)
+{
+	/* who makes it is told when it is there */
+	return t->found ? bj_table_lock_now(t->rel, t->tuple.t_self) : BJ_LOCKED;
+}
+
 /* The row as it was with other bytes in their place. */
 static HeapTuple
 copy_with_bytes(StateTable *t, const StateValue *value)

@@ -117,15 +117,23 @@ bj_streams_silence(KeyText account, KeyText meter, TimestampTz now, Decimal unit
 	DetectPrice price = {0};
 	Work		work;
 	Incidents  *in;
+	BjLocked	locked;
 
 	price.linear = true;
 	price.unit = unit;
 	strlcpy(price.price.currency, currency, sizeof(price.price.currency));
 	work_begin(&work);
 	do
+	{
 		in = silence(&work, account, meter, now, &price);
-	while (in != NULL && !keep(&work, in, NULL));
-	if (in != NULL)
+		locked = in != NULL ? bj_baselines_lock_now(work.baselines) : BJ_BUSY;
+	}
+	while (locked == BJ_CHANGED || (locked == BJ_LOCKED && !keep(&work, in, NULL)));
+
+	/* whoever is writing it knows better, or the next look does */
+	if (locked == BJ_BUSY)
+		in = NULL;
+	else
 		bj_incidents_end(in);
 	work_end(&work);
 	return in != NULL;

@@ -20,8 +20,11 @@
 
 /*
  * Opens what is to be told of a stream's silence at `now`, and closes what was
- * told before and did not come true, and what is of single rows of a day before.  unit: what one of the meter has cost of
- * late, in currency ("": nobody knows).  Returns whether anything was written.
+ * told before and did not come true, and what is of single rows of a day
+ * before.  unit: what one of the meter has cost of late, in currency ("": nobody
+ * knows).  Returns whether anything was written.  Waits for nobody: a stream
+ * that is being written is left to the next look, so that whoever looks at
+ * many of them and whoever commits usage of several never wait for each other.
  */
 extern bool bj_streams_silence(KeyText account, KeyText meter, TimestampTz now,
 							   Decimal unit, const char *currency);

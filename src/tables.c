@@ -375,6 +375,21 @@ bj_table_append(Relation rel, HeapTuple tuple)
 	bj_table_index(rel, tuple, BJ_INDEX_ALL);
 }
 
+BjLocked
+bj_table_lock_now(Relation rel, ItemPointerData tid)
+{
+	HeapTupleData tuple = {.t_self = tid};
+	TM_FailureData failure;
+	Buffer		buffer;
+	TM_Result	result = heap_lock_tuple(rel, &tuple, GetCurrentCommandId(true), LockTupleNoKeyExclusive,
+										 LockWaitSkip, false, &buffer, &failure);
+
+	ReleaseBuffer(buffer);
+	if (result == TM_WouldBlock)
+		return BJ_BUSY;
+	return result == TM_Ok ? BJ_LOCKED : BJ_CHANGED;
+}
+
 /*
  * A speculative insertion, so that two creators of one key meet in the index
  * and one of them looks again.

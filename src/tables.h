@@ -125,6 +125,16 @@ extern Oid	bj_index_by_columns(Relation rel, const AttrNumber *att,
 /* The next number of a sequence; 0 while it does not exist. */
 extern int64 bj_table_next(BjTable sequence);
 
+typedef enum BjLocked
+{
+	BJ_LOCKED,
+	BJ_CHANGED,					/* that version is not valid any more */
+	BJ_BUSY						/* somebody is writing it */
+} BjLocked;
+
+/* Locks a version that is on its page, against writers, without waiting. */
+extern BjLocked bj_table_lock_now(Relation rel, ItemPointerData tid);
+
 /* Adds the index entries that a tuple just written to rel needs. */
 extern void bj_table_index(Relation rel, HeapTuple tuple, BjIndexing indexing);
 

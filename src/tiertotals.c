@@ -551,6 +551,19 @@ bj_tiertotals_update(TierTotals *t, const TotalRow *old, TotalRow *row)
 	return true;
 }
 
+BjLocked
+bj_tiertotals_lock_now(TierTotals *t, const TotalRow *row)
+{
+	Buffer		buffer;
+	BjLocked	locked;
+
+	if (!pin_version(t, row, &buffer))
+		return BJ_CHANGED;
+	locked = bj_table_lock_now(t->rel, row->version->t_self);
+	ReleaseBuffer(buffer);
+	return locked;
+}
+
 void
 bj_tiertotals_keep(TierTotals *t, TotalRow *row)
 {

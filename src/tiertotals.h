@@ -83,6 +83,9 @@ extern bool bj_tiertotals_find(TierTotals *totals, const TotalKey *key,
 extern bool bj_tiertotals_update(TierTotals *totals, const TotalRow *old,
 								 TotalRow *row);
 
+/* Locks the row found, without waiting. */
+extern BjLocked bj_tiertotals_lock_now(TierTotals *totals, const TotalRow *row);
+
 /* What the row points to becomes a copy in the current context. */
 extern void bj_tiertotals_keep(TierTotals *totals, TotalRow *row);
 
