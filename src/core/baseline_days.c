@@ -39,37 +39,70 @@ day_of(int64_t at)
 	return (int32_t) (at / BJ_DAY - (at % BJ_DAY < 0));
 }
 
-/* Usual value of an hour, so many hours off. */
-static double
-hour_value(const BjBaseline *b, int week_hour, int off)
+/* The slot of the usual value of an hour of the week. */
+static int16_t
+hour_slot(const BjBaseline *b, int hour)
 {
-	int			hour = (week_hour - off + 336) % 168;
 	int			slot = 48 + hour;
-	int			day = hour % 24 * 2;
 
 	if (((b->visits[slot / 2] >> (slot % 2 * 4)) & 15) >= 3)
-		return bj_slot_value(b->week[hour]);
-	return (bj_slot_value(b->day[day]) + bj_slot_value(b->day[day])) / 2;
+		return b->week[hour];
+	return b->day[hour % 24 * 2];
+}
+
+#define LAGS 26					/* -12 to 12 hours, and one to make it even */
+
+/* The logarithms of what is in some slots, an even number of them. */
+static void
+log_slots(const int16_t *slots, int count, double floor, double *logs)
+{
+	bj_slot_values(slots, count, logs);
+	for (int i = 0; i < count; i++)
+		logs[i] = clip(logs[i], 0, 1e30) + floor;
+	for (int i = 0; i < count; i += 2)
+		logs2_of(logs + i, 2);
 }
 
 /*
  * How badly the logarithms of the last 24 hours fit the usual ones so many
  * hours off, whatever the level: the sum of squares about the mean difference.
  */
-static double
-misfit(const double *hours, const double *usual, int off)
+static void
+misfits(const double *hours, const double *usual, double *errors)
 {
-	double		sum = 0;
-	double		squares = 0;
+	double		sums[LAGS] = {0};
+	double		squares[LAGS] = {0};
 
 	for (int i = 0; i < 24; i++)
-	{
-		double		d = hours[i] - usual[i + 12 - off];
+		for (int k = 0; k < LAGS; k++)
+		{
+			double		d = hours[i] - usual[i + k];
 
-		sum += d;
-		squares += d * d;
+			sums[k] += d;
+			squares[k] += d * d;
+		}
+	for (int k = 0; k < LAGS; k++)
+		errors[k] = squares[k] - sums[k] * sums[k] / 24;
+}
+
+/* How much the usual day varies, in squared octaves. */
+static double
+spread_of_day(const BjBaseline *b, double floor)
+{
+	int16_t		slots[24];
+	double		logs[24];
+	double		sum = 0;
+	double		spread = 0;
+
+	for (int i = 0; i < 24; i++)
+		slots[i] = b->day[2 * i];
+	log_slots(slots, 24, floor, logs);
+	for (int i = 0; i < 24; i++)
+	{
+		sum += logs[i];
+		spread += logs[i] * logs[i];
 	}
-	return squares - sum * sum / 24;
+	return spread / 24 - sum * sum / 576;
 }
 
 /*
@@ -80,14 +113,13 @@ misfit(const double *hours, const double *usual, int off)
 static void
 judge_zone(const BjBaseline *b, Finding *f)
 {
-	double		hours[24];
-	double		usual[48];
+	int16_t		slots[24 + 48];
+	double		logs[24 + 48 + 1];
+	double		errors[LAGS];
 	double		here;
 	double		best;
 	int			lag = 0;
 	double		evidence;
-	double		sum = 0;
-	double		spread = 0;
 	double		variance;
 	double		floor = ZONE_FLOOR * size_of(b->slow) + 1e-9;
 	int			begin = slot_of((int64_t) b->day_number * BJ_DAY, BJ_HOUR, 168);
@@ -97,35 +129,26 @@ judge_zone(const BjBaseline *b, Finding *f)
 	f->zone_day = b->zone_usual;
 	if (b->days < ZONE_DAYS || b->hour_count < 24 || b->zeros > 0.1f)
 		return;
-	for (int i = 0; i < 24; i++)
-		hours[i] = log2_of(clip(bj_slot_value(b->hours[i]), 0, 1e30) + floor);
+	memcpy(slots, b->hours, sizeof(b->hours));
 	for (int i = 0; i < 48; i++)
-		usual[i] = log2_of(clip(hour_value(b, begin + i - 12 + 168, 0), 0, 1e30) + floor);
-	here = best = misfit(hours, usual, 0);
+		slots[24 + i] = hour_slot(b, (begin + i - 12 + 168) % 168);
+	log_slots(slots, 24 + 48, floor, logs);
+	logs[24 + 48] = 0;
+	misfits(logs, logs + 24, errors);
+	here = best = errors[12];
 	for (int off = -12; off <= 12; off++)
-	{
-		double		error = misfit(hours, usual, off);
-
-		if (error < best)
+		if (errors[12 - off] < best)
 		{
-			best = error;
+			best = errors[12 - off];
 			lag = off;
 		}
-	}
 	variance = 1.25 * b->log_scale + 0.03;
 	variance *= variance;
 	if (variance < best / 22)
 		variance = best / 22;
 	evidence = clip(0.217 * (here - best) / variance, 0, ZONE_MOST);
 	f->zone_day = keep(evidence);
-	for (int i = 0; i < 24; i++)
-	{
-		double		day = log2_of(clip(bj_slot_value(b->day[2 * i]), 0, 1e30) + floor);
-
-		sum += day;
-		spread += day * day;
-	}
-	if (size_of(lag) < ZONE_LEAST || spread / 24 - sum * sum / 576 < ZONE_SPREAD)
+	if (size_of(lag) < ZONE_LEAST || spread_of_day(b, floor) < ZONE_SPREAD)
 		return;
 	evidence -= ZONE_USUAL * b->zone_usual;
 	if (evidence < 0)

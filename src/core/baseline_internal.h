@@ -342,6 +342,7 @@ extern void bj_levels_follow(BjBaseline *b, const Finding *f);
 extern void bj_levels_keep_young(BjBaseline *trusted, const BjBaseline *b);
 extern void bj_levels_reset(BjBaseline *b);
 extern double bj_slot_value(int16_t slot);
+extern void bj_slot_values(const int16_t *slots, int count, double *values);
 extern int16_t bj_slot_of(double x);
 extern int16_t bj_slot_of_log(double log, bool negative);
 

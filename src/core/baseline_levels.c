@@ -37,6 +37,18 @@ signed_value(int16_t slot, double size)
 	return slot == 0 ? 0 : slot < 0 ? -size : size;
 }
 
+/* bj_slot_value() of an even number of slots, each in its place in values. */
+void
+bj_slot_values(const int16_t *slots, int count, double *values)
+{
+	for (int i = 0; i < count; i++)
+		values[i] = slot_octaves(slots[i]);
+	for (int i = 0; i < count; i += 2)
+		exps2_of(values + i, 2);
+	for (int i = 0; i < count; i++)
+		values[i] = signed_value(slots[i], values[i]);
+}
+
 double
 bj_slot_value(int16_t slot)
 {

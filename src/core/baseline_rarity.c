@@ -247,17 +247,17 @@ add_slowly(BjTail *tail, double magnitude, int weight)
 static inline bool
 add_quickly(BjTail *tail, double magnitude, int bin)
 {
-	float		largest = (float) (tail->largest - 1.0 / HALVING);
-	int			at = BJ_BINS - 1 - (tail->top - bin);
+	double		before = tail->largest;
+	int			at = BJ_BINS - 1 + bin - tail->top;
+	float		largest;
 
-	if (bin > tail->top || tail->top >= 300 * BINS_PER_OCTAVE)
+	if (at >= BJ_BINS)
 		return false;
-	if (magnitude > tail->largest)
-		largest = (float) magnitude;
+	largest = (float) (magnitude > before ? magnitude : before - 1.0 / HALVING);
 	if (largest * (double) BINS_PER_OCTAVE < tail->top)
 	{
 		/* as in add_slowly() */
-		if (tail->bins[BJ_BINS - 1] == 0 || magnitude > tail->largest)
+		if (tail->bins[BJ_BINS - 1] == 0 || magnitude > before)
 			return false;
 		largest = ((float) tail->top + 0.01f) / BINS_PER_OCTAVE;
 	}
@@ -310,6 +310,7 @@ bj_tails_learn(BjTail *tails, const double *magnitudes, uint32_t channels,
 			   uint32_t build_up)
 {
 	uint64_t	bins[BJ_LANES];
+	const uint64_t *bin = bins;
 
 	/* the number below, as in exps2_of(), in the lowest bits */
 	for (int i = 0; i < BJ_LANES; i++)
@@ -323,17 +324,19 @@ bj_tails_learn(BjTail *tails, const double *magnitudes, uint32_t channels,
 		memcpy(&sign, &above, sizeof(sign));
 		bins[i] -= sign >> 63;
 	}
-	for (int i = 0; i < BJ_CHANNELS; i++)
+	for (uint32_t set = channels & build_up; set != 0; set &= set - 1)
 	{
-		BjTail	   *tail = &tails[i];
+		int			i = __builtin_ctz(set);
 
-		if ((channels & 1u << i) == 0)
-			continue;
-		if ((build_up & 1u << i) && (magnitudes[i] > tail->largest || tail->beyond > 0))
-			bj_tail_learn(tail, magnitudes[i]);
-		else if (!add_quickly(tail, magnitudes[i], (int32_t) (uint32_t) bins[i]))
-			add_slowly(tail, magnitudes[i], COUNT);
+		if (magnitudes[i] > tails[i].largest || tails[i].beyond > 0)
+		{
+			bj_tail_learn(&tails[i], magnitudes[i]);
+			channels &= ~(1u << i);
+		}
 	}
+	for (; channels != 0; channels >>= 1, tails++, magnitudes++, bin++)
+		if ((channels & 1) != 0 && !add_quickly(tails, *magnitudes, (int32_t) (uint32_t) *bin))
+			add_slowly(tails, *magnitudes, COUNT);
 }
 
 void
