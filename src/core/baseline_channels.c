@@ -64,13 +64,8 @@ log_size(double size, double log)
 	return size < 1e-12 ? NO_SIZE : log;
 }
 
-static double
-smoothed(double old, double x, double rate, uint32_t n)
-{
-	double		young = 1.0 / ((double) n + 1);
-
-	return old + (rate > young ? rate : young) * (x - old);
-}
+_Static_assert(offsetof(BjBaseline, day_expected) - offsetof(BjBaseline, short_residual) ==
+			   SMOOTH_DAY_EXPECTED * sizeof(float), "smoothed values stand in their order");
 
 /* The smoothed values as they will be, and the day's sums. */
 static void
@@ -80,18 +75,31 @@ smooth(const BjBaseline *b, Finding *f)
 	double		memory = f->gap / (f->gap + 86400);
 	double		step = clip(f->ratio / (1.25 * b->log_scale + 0.03), -6, 6);
 	double		limit = n < LEAST_OBSERVATIONS ? 1e30 : SMOOTH_CLIP * f->forecast.sigma;
-	double		residual = clip(f->residual, -limit, limit);
 	double		seasonal = clip(f->seasonal, -limit, limit);
+	double		young = 1.0 / ((double) n + 1);
+	double		slow = 0.05 > young ? 0.05 : young;
+	double		x[8];
+	double		rates[8];
 
 	/* clipped, so that one huge value does not linger for weeks */
-	f->smooth[SMOOTH_SHORT] = keep(smoothed(b->short_residual, residual, 0.15, n));
-	f->smooth[SMOOTH_SEASONAL] = keep(smoothed(b->seasonal_residual, seasonal, 0.05, n));
-	f->smooth[SMOOTH_RATIO] = keep(smoothed(b->smooth_ratio, clip(f->ratio, -RATIO_CLIP, RATIO_CLIP), 0.05, n));
-	f->smooth[SMOOTH_PATTERN] = keep(smoothed(b->pattern, clip(size_of(f->z), 0, Z_CLIP), 0.05, n));
+	x[SMOOTH_SHORT] = clip(f->residual, -limit, limit);
+	rates[SMOOTH_SHORT] = 0.15 > young ? 0.15 : young;
+	x[SMOOTH_SEASONAL] = seasonal;
+	rates[SMOOTH_SEASONAL] = slow;
+	x[SMOOTH_RATIO] = clip(f->ratio, -RATIO_CLIP, RATIO_CLIP);
+	rates[SMOOTH_RATIO] = slow;
+	x[SMOOTH_PATTERN] = clip(size_of(f->z), 0, Z_CLIP);
+	rates[SMOOTH_PATTERN] = slow;
+	x[SMOOTH_DAY_SUM] = f->forecast.seasonal + seasonal;
+	rates[SMOOTH_DAY_SUM] = memory;
+	x[SMOOTH_DAY_EXPECTED] = f->forecast.seasonal;
+	rates[SMOOTH_DAY_EXPECTED] = memory;
+	for (int i = SMOOTH_RISE; i <= SMOOTH_FALL; i++)
+		f->smooth[i] = 0, x[i] = rates[i] = 0;
+	memcpy(f->smooth, &b->short_residual, SMOOTH_RISE * sizeof(float));
+	follow_all(f->smooth, x, rates, 8);
 	f->smooth[SMOOTH_RISE] = keep(clip(b->rise + step - 1, 0, 40));
 	f->smooth[SMOOTH_FALL] = keep(clip(b->fall - step - 1, 0, 40));
-	f->smooth[SMOOTH_DAY_SUM] = keep(b->day_sum + memory * (f->forecast.seasonal + seasonal - b->day_sum));
-	f->smooth[SMOOTH_DAY_EXPECTED] = keep(b->day_expected + memory * (f->forecast.seasonal - b->day_expected));
 }
 
 /* Logarithms that are taken at once. */

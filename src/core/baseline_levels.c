@@ -267,27 +267,64 @@ learn_slots(BjBaseline *b, const Finding *f, double x)
 		visit(b, 48 + place.week);
 }
 
+/* Means that are learned at once: of these fields, in their order, and two more. */
+enum
+{
+	MEAN_FAST, MEAN_SLOW, MEAN_SCALE, MEAN_SLOW_SCALE, MEAN_LOG_SCALE, MEAN_ERRORS,
+	MEAN_ZEROS = MEAN_ERRORS + 5,
+	MEAN_ABS_LEVEL,
+	MEANS
+};
+
+_Static_assert(offsetof(BjBaseline, errors) - offsetof(BjBaseline, fast) == MEAN_ERRORS * sizeof(float),
+			   "levels stand in their order");
+
 /*
  * The first values set the levels outright; after that a step is clipped, so
- * that one absurd row moves nothing much.
+ * that one absurd row moves nothing much.  learned: the value, clipped too.
  */
 static void
-learn_levels(BjBaseline *b, const Finding *f)
+learn_levels(BjBaseline *b, const Finding *f, double learned)
 {
 	uint32_t	n = b->observations;
+	double		hurry = bj_is_daily(b) ? DAILY_HURRY : 1;
+	double		limit = CLIP * f->forecast.sigma * (n < 10 ? 1e9 : 1);
 	double		step = f->x - b->slow;
-	double		limit = SLOW_CLIP * (1.25 * b->slow_scale + 0.001 * size_of(b->slow)) + 1e-9;
+	double		most = SLOW_CLIP * (1.25 * b->slow_scale + 0.001 * size_of(b->slow)) + 1e-9;
+	double		error_rate;
+	float		means[MEANS];
+	double		x[MEANS];
+	double		rates[MEANS];
 
-	if (n == 0)
+	memcpy(means, &b->fast, MEAN_ZEROS * sizeof(float));
+	means[MEAN_ZEROS] = b->zeros;
+	means[MEAN_ABS_LEVEL] = b->abs_level;
+	x[MEAN_FAST] = f->x;
+	rates[MEAN_FAST] = rate_of(FAST_RATE, n);
+	x[MEAN_SLOW] = b->slow + (n < 10 ? step : clip(step, -most, most));
+	rates[MEAN_SLOW] = rate_of(hurry * SLOW_RATE, n);
+	x[MEAN_SLOW_SCALE] = size_of(clip(step, -most * 2, most * 2));
+	rates[MEAN_SLOW_SCALE] = rate_of(SCALE_RATE, n < 3 ? n : n - 2);
+	x[MEAN_SCALE] = clip(size_of(f->residual), 0, limit);
+	rates[MEAN_SCALE] = rates[MEAN_LOG_SCALE] = rate_of(hurry * SCALE_RATE, n - 1);
+	x[MEAN_LOG_SCALE] = clip(size_of(f->ratio), 0, n < 10 ? 4 : 6 * (b->log_scale + 0.02));
+	error_rate = rate_of(hurry * ERROR_RATE, n - 1);
+	for (int i = 0; i < 5; i++)
 	{
-		b->fast = b->slow = keep(f->x);
-		return;
+		x[MEAN_ERRORS + i] = clip(size_of(f->x - f->forecast.each[i]), 0, 2 * limit);
+		rates[MEAN_ERRORS + i] = error_rate;
 	}
-	follow(&b->fast, f->x, FAST_RATE, n);
-	follow(&b->slow_scale, size_of(clip(step, -limit * 2, limit * 2)), SCALE_RATE, n < 3 ? n : n - 2);
-	if (n < 10)
-		limit = size_of(step);
-	follow(&b->slow, b->slow + clip(step, -limit, limit), bj_is_daily(b) ? DAILY_HURRY * SLOW_RATE : SLOW_RATE, n);
+	x[MEAN_ZEROS] = f->x == 0;
+	rates[MEAN_ZEROS] = rate_of(SCALE_RATE, n);
+	x[MEAN_ABS_LEVEL] = size_of(learned);
+	rates[MEAN_ABS_LEVEL] = f->x != 0 ? rate_of(SLOW_RATE, b->nonzero) : 0;
+	follow_all(means, x, rates, MEANS);
+	b->zeros = means[MEAN_ZEROS];
+	b->abs_level = means[MEAN_ABS_LEVEL];
+	if (n > 0)
+		memcpy(&b->fast, means, MEAN_ZEROS * sizeof(float));
+	else
+		b->fast = b->slow = keep(f->x);
 }
 
 /* How far the level is from the season's, where there are few zeros. */
@@ -307,30 +344,17 @@ learn_trend(BjBaseline *b, const Finding *f)
 void
 bj_levels_learn(BjBaseline *b, const Finding *f)
 {
-	const Forecast *forecast = &f->forecast;
 	uint32_t	n = b->observations;
 	bool		by_size = bj_sizes_tell(b);
-	double		limit = CLIP * forecast->sigma;
+	double		limit = CLIP * f->forecast.sigma;
 	double		learned = f->x;
-	double		hurry = bj_is_daily(b) ? DAILY_HURRY : 1;
 
 	if (n >= 10)
-		learned = forecast->best + clip(f->residual, -limit, limit);
+		learned = f->forecast.best + clip(f->residual, -limit, limit);
 	if (n > 0)
-	{
-		double		young = n < 10 ? 1e9 : 1;
-
-		for (int i = 0; i < 5; i++)
-			follow(&b->errors[i], clip(size_of(f->x - forecast->each[i]), 0, 2 * limit * young), hurry * ERROR_RATE, n - 1);
-		follow(&b->scale, clip(size_of(f->residual), 0, limit * young), hurry * SCALE_RATE, n - 1);
-		follow(&b->log_scale, clip(size_of(f->ratio), 0, n < 10 ? 4 : 6 * (b->log_scale + 0.02)), hurry * SCALE_RATE, n - 1);
 		learn_trend(b, f);
-	}
-	learn_levels(b, f);
+	learn_levels(b, f, learned);
 	learn_slots(b, f, learned);
-	follow(&b->zeros, f->x == 0, SCALE_RATE, n);
-	if (f->x != 0)
-		follow(&b->abs_level, size_of(learned), SLOW_RATE, b->nonzero);
 	if (f->x > 0)
 	{
 		if (mode_of(b) <= BJ_MODE_ROWS)
