@@ -26,6 +26,7 @@
 #define SMOOTH_CLIP 28.0		/* sigmas */
 #define RATIO_CLIP 4.0
 #define RATIO_FLOOR 0.02		/* of the level */
+#define DAY_FLOOR 0.02			/* likewise, where a day's log ratios add up */
 #define NOTHING_SHARE 0.8		/* of what independent zeros would say */
 #define RUN_SHARE 0.9			/* likewise of repetitions */
 #define RUN_MOST 9.0
@@ -50,19 +51,6 @@ zeros_before(const BjBaseline *b, const Finding *f)
 }
 
 #define NO_SIZE (-40.0)			/* log2 of what is zero, or nearly */
-
-/* To take a logarithm of, and what becomes of it. */
-static double
-or_one(double size)
-{
-	return size < 1e-12 ? 1 : size;
-}
-
-static double
-log_size(double size, double log)
-{
-	return size < 1e-12 ? NO_SIZE : log;
-}
 
 _Static_assert(offsetof(BjBaseline, day_expected) - offsetof(BjBaseline, short_residual) ==
 			   SMOOTH_DAY_EXPECTED * sizeof(float), "smoothed values stand in their order");
@@ -102,58 +90,72 @@ smooth(const BjBaseline *b, Finding *f)
 	f->smooth[SMOOTH_FALL] = keep(clip(b->fall - step - 1, 0, 40));
 }
 
-/* Logarithms that are taken at once. */
+/* The logarithms that need the forecast only. */
+static void
+compare(Finding *f)
+{
+	double		x = clip(f->x, 0, 1e30);
+	double		floor = RATIO_FLOOR * f->forecast.level + 1e-9;
+	double		day_floor = DAY_FLOOR * f->forecast.level + 1e-9;
+	double		logs[4];
+
+	logs[0] = (x + floor) / (clip(f->forecast.seasonal, 0, 1e30) + floor);
+	logs[1] = (x + day_floor) / (clip(f->forecast.each[3], 0, 1e30) + day_floor);
+	logs[2] = f->x != 0 ? size_of(f->x) : 1;
+	logs[3] = f->forecast.season > 0 ? f->forecast.season : 1;
+	logs2_of(logs, 4);
+	f->ratio = logs[0];
+	f->log_today = logs[1];
+	f->log_x = logs[2];
+	f->log_season = logs[3];
+}
+
+/* What the other channels take a logarithm of, those that may be zero first. */
 enum
 {
 	LOG_RESIDUAL,
 	LOG_SHORT,
 	LOG_SEASONAL,
-	LOG_Z,
 	LOG_SHORTFALL,
+	LOG_SIZES,
+	LOG_Z = LOG_SIZES,
 	LOG_PATTERN,
 	LOG_DAY,
 	LOG_RISE,
 	LOG_FALL,
 	LOG_GAP,
-	LOG_X,
-	LOG_SEASON,
-	LOG_TODAY,
-	LOG_NOTHING,				/* an even number of them */
 	LOGS
 };
 
 static void
-measure(const BjBaseline *b, Finding *f)
+measure(const BjBaseline *b, bool sizes, Finding *f)
 {
 	double	   *u = f->magnitude;
-	double		residual = size_of(f->residual);
-	double		smooth_short = size_of(f->smooth[SMOOTH_SHORT]);
-	double		smooth_seasonal = size_of(f->smooth[SMOOTH_SEASONAL]);
-	double		shortfall = b->slow - f->x;
 	double		floor = RATIO_FLOOR * f->forecast.level + 1e-9;
+	double		size[LOG_SIZES];
 	double		logs[LOGS];
 
-	logs[LOG_RESIDUAL] = or_one(residual);
-	logs[LOG_SHORT] = or_one(smooth_short);
-	logs[LOG_SEASONAL] = or_one(smooth_seasonal);
+	size[LOG_RESIDUAL] = size_of(f->residual);
+	size[LOG_SHORT] = size_of(f->smooth[SMOOTH_SHORT]);
+	size[LOG_SEASONAL] = size_of(f->smooth[SMOOTH_SEASONAL]);
+	size[LOG_SHORTFALL] = b->slow - f->x;
+	for (int i = 0; i < LOG_SIZES; i++)
+		logs[i] = size[i] < 1e-12 ? 1 : size[i];
 	logs[LOG_Z] = 1 + size_of(f->z);
-	logs[LOG_SHORTFALL] = or_one(shortfall);
-	logs[LOG_GAP] = 1 + f->gap;
-	logs[LOG_X] = f->x != 0 ? size_of(f->x) : 1;
-	logs[LOG_SEASON] = f->forecast.season > 0 ? f->forecast.season : 1;
 	logs[LOG_PATTERN] = 1 + f->smooth[SMOOTH_PATTERN];
 	logs[LOG_DAY] = (clip(f->smooth[SMOOTH_DAY_SUM], 0, 1e30) + floor) /
 		(clip(f->smooth[SMOOTH_DAY_EXPECTED], 0, 1e30) + floor);
 	logs[LOG_RISE] = 1 + f->smooth[SMOOTH_RISE];
 	logs[LOG_FALL] = 1 + f->smooth[SMOOTH_FALL];
-	logs[LOG_TODAY] = bj_days_share(f);
-	logs[LOG_NOTHING] = 1;
+	logs[LOG_GAP] = 1 + f->gap;
 	logs2_of(logs, LOGS);
-	u[CH_RESIDUAL] = log_size(residual, logs[LOG_RESIDUAL]);
-	u[CH_SHORT] = log_size(smooth_short, logs[LOG_SHORT]);
-	u[CH_SEASONAL] = log_size(smooth_seasonal, logs[LOG_SEASONAL]);
+	for (int i = 0; i < LOG_SIZES; i++)
+		logs[i] = size[i] < 1e-12 ? NO_SIZE : logs[i];
+	u[CH_RESIDUAL] = logs[LOG_RESIDUAL];
+	u[CH_SHORT] = logs[LOG_SHORT];
+	u[CH_SEASONAL] = logs[LOG_SEASONAL];
 	u[CH_Z] = logs[LOG_Z];
-	u[CH_SHORTFALL] = log_size(shortfall, logs[LOG_SHORTFALL]);
+	u[CH_SHORTFALL] = logs[LOG_SHORTFALL];
 	u[CH_UP] = f->ratio > 0 ? f->ratio : 0;
 	u[CH_DOWN] = f->ratio < 0 ? -f->ratio : 0;
 	u[CH_RATIO] = size_of(f->smooth[SMOOTH_RATIO]);
@@ -162,14 +164,11 @@ measure(const BjBaseline *b, Finding *f)
 	u[CH_RISE] = logs[LOG_RISE];
 	u[CH_FALL] = logs[LOG_FALL];
 	u[CH_GAP] = logs[LOG_GAP];
-	f->log_x = logs[LOG_X];
-	f->log_season = logs[LOG_SEASON];
-	f->log_today = logs[LOG_TODAY];
 	for (int i = CH_SIZE; i < BJ_LANES; i++)
 		if (i != CH_GAP)
 			u[i] = 0;
 	f->seen = ((1u << CH_SIZE) - 1) | 1u << CH_GAP;
-	if (bj_sizes_tell(b))
+	if (sizes)
 		f->seen &= ~(1u << CH_RISE | 1u << CH_FALL);
 	if (f->x > 0 && b->nonzero >= LEAST_NONZERO && mode_of(b) <= BJ_MODE_ROWS)
 	{
@@ -190,24 +189,6 @@ is_young(const BjBaseline *b, const Finding *f)
 	return b->observations < LEAST_OBSERVATIONS || f->at - b->first_at < LEAST_AGE;
 }
 
-/* What makes a change one that a channel may speak of. */
-typedef struct Hearing
-{
-	double		material;		/* changes below it are no matter */
-	bool		no_rise;		/* too little was seen above zero */
-	bool		no_fall;		/* zero, and no wonder */
-} Hearing;
-
-/* The channels in a set that say that the value changed so, if they may. */
-static inline uint32_t
-told(const Hearing *hearing, double change, uint32_t channels)
-{
-	bool		mute = (size_of(change) < hearing->material) |
-	((change > 0) & hearing->no_rise) | ((change < 0) & hearing->no_fall);
-
-	return mute ? 0 : channels;
-}
-
 /* By how much the smoothed ratio says that the value changed. */
 static double
 change_of_ratio(const BjDetect *detect, const Finding *f)
@@ -220,35 +201,73 @@ change_of_ratio(const BjDetect *detect, const Finding *f)
 	return f->forecast.level * (exp2_of(ratio) - 1);
 }
 
+/* The changes that channels are about. */
+enum
+{
+	CHANGE_RESIDUAL,
+	CHANGE_SLOW,
+	CHANGE_SEASONAL,
+	CHANGE_PATTERN,
+	CHANGE_SHORT,
+	CHANGE_SMOOTH,
+	CHANGE_RATIO,
+	CHANGE_DAY,
+	CHANGES
+};
+
+static const uint64_t channels_of[CHANGES] = {
+	[CHANGE_RESIDUAL] = 1u << CH_RESIDUAL | 1u << CH_Z,
+	[CHANGE_SLOW] = 1u << CH_SHORTFALL,
+	[CHANGE_SEASONAL] = 1u << CH_UP | 1u << CH_DOWN | 1u << CH_RISE | 1u << CH_FALL,
+	[CHANGE_PATTERN] = 1u << CH_PATTERN,
+	[CHANGE_SHORT] = 1u << CH_SHORT,
+	[CHANGE_SMOOTH] = 1u << CH_SEASONAL,
+	[CHANGE_RATIO] = 1u << CH_RATIO,
+	[CHANGE_DAY] = 1u << CH_DAY
+};
+
+/* on a meter that is mostly zero any two values are a shift */
+#define MOSTLY_NONZERO (1u << CH_SHORT | 1u << CH_SEASONAL | 1u << CH_RATIO | 1u << CH_DAY)
+
 /* The channels that may speak of this observation. */
 static uint32_t
 audible(const BjBaseline *b, const BjDetect *detect, const Finding *f)
 {
 	const Forecast *forecast = &f->forecast;
 	const float *smooth = f->smooth;
-	Hearing		hearing = {
-		detect->materiality * forecast->level,
-		b->nonzero < LEAST_NONZERO,
-		f->x == 0 && zeros_before(b, f) > 0.02
-	};
-	uint32_t	set;
+	double		material = detect->materiality * forecast->level;
+	bool		no_rise = b->nonzero < LEAST_NONZERO;	/* too little was seen */
+	bool		no_fall = f->x == 0 && zeros_before(b, f) > 0.02;
+	double		changes[CHANGES];
+	double		of_size;
+	uint64_t	set = 0;
 
-	set = told(&hearing, f->residual, 1u << CH_RESIDUAL | 1u << CH_Z) |
-		told(&hearing, f->x - b->slow, 1u << CH_SHORTFALL) |
-		told(&hearing, f->seasonal, 1u << CH_UP | 1u << CH_DOWN | 1u << CH_RISE | 1u << CH_FALL) |
-		told(&hearing, smooth[SMOOTH_PATTERN] * forecast->sigma, 1u << CH_PATTERN);
-	/* on a meter that is mostly zero any two values are a shift */
-	if (!(b->zeros > 0.2))
-		set |= told(&hearing, smooth[SMOOTH_SHORT], 1u << CH_SHORT) |
-			told(&hearing, smooth[SMOOTH_SEASONAL], 1u << CH_SEASONAL) |
-			told(&hearing, change_of_ratio(detect, f), 1u << CH_RATIO) |
-			told(&hearing, forecast->level * (smooth[SMOOTH_DAY_SUM] - smooth[SMOOTH_DAY_EXPECTED]) /
-				 (size_of(smooth[SMOOTH_DAY_EXPECTED]) + 1e-9), 1u << CH_DAY);
+	changes[CHANGE_RESIDUAL] = f->residual;
+	changes[CHANGE_SLOW] = f->x - b->slow;
+	changes[CHANGE_SEASONAL] = f->seasonal;
+	changes[CHANGE_PATTERN] = smooth[SMOOTH_PATTERN] * forecast->sigma;
+	changes[CHANGE_SHORT] = smooth[SMOOTH_SHORT];
+	changes[CHANGE_SMOOTH] = smooth[SMOOTH_SEASONAL];
+	changes[CHANGE_RATIO] = change_of_ratio(detect, f);
+	changes[CHANGE_DAY] = forecast->level * (smooth[SMOOTH_DAY_SUM] - smooth[SMOOTH_DAY_EXPECTED]) /
+		(size_of(smooth[SMOOTH_DAY_EXPECTED]) + 1e-9);
+	for (int i = 0; i < CHANGES; i++)
+		set |= size_of(changes[i]) < material ? 0 : channels_of[i];
+	if (no_rise || no_fall)
+		for (int i = 0; i < CHANGES; i++)
+			if ((changes[i] > 0 && no_rise) || (changes[i] < 0 && no_fall))
+				set &= ~channels_of[i];
+	if (b->zeros > 0.2)
+		set &= ~(uint64_t) MOSTLY_NONZERO;
 	if (!(b->zeros < 0.2))
-		set |= told(&hearing, f->x - exp2_of(b->size_mean), 1u << CH_SIZE);
+	{
+		of_size = f->x - exp2_of(b->size_mean);
+		if (size_of(of_size) >= material && !(of_size > 0 && no_rise) && !(of_size < 0 && no_fall))
+			set |= 1u << CH_SIZE;
+	}
 	if (f->run >= 3)
 		set |= 1u << CH_RUN;
-	return set & f->seen;
+	return (uint32_t) set & f->seen;
 }
 
 /*
@@ -326,13 +345,20 @@ weigh_tails(const BjBaseline *b, const BjDetect *detect, Finding *f)
 static void
 weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 {
+	uint64_t	others[BJ_OTHERS];
+	uint64_t	any = 0;
+
 	f->decades = 0;
 	f->channel = CH_RESIDUAL;
 	if (!is_young(b, f))
 		weigh_tails(b, detect, f);
 	f->tail_decades = f->decades;
 	f->rarity[CH_NOTHING] = nothing_rarity(b, f);
-	for (int i = BJ_CHANNELS; i < CH_ALL; i++)
+	/* mostly none has any */
+	memcpy(others, f->rarity + BJ_CHANNELS, sizeof(others));
+	for (int i = 0; i < BJ_OTHERS; i++)
+		any |= others[i];
+	for (int i = BJ_CHANNELS; i < CH_ALL && any != 0; i++)
 		if (f->rarity[i] > f->decades)
 		{
 			f->decades = f->rarity[i];
@@ -364,10 +390,10 @@ void
 bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at, double x,
 		 double gap, double rows, Finding *f)
 {
-	double		floor;
+	bool		sizes = bj_sizes_tell(b);
 
 	/* those of channels with a tail are written when they are weighed */
-	memset(f->rarity + BJ_CHANNELS, 0, (CH_ALL - BJ_CHANNELS) * sizeof(double));
+	memset(f->rarity + BJ_CHANNELS, 0, BJ_OTHERS * sizeof(double));
 	f->at = at;
 	f->x = x;
 	f->gap = gap;
@@ -386,17 +412,16 @@ bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at, double x,
 	f->residual = x - f->forecast.best;
 	f->seasonal = x - f->forecast.seasonal;
 	f->z = clip(f->residual / f->forecast.sigma, -1e6, 1e6);
-	floor = RATIO_FLOOR * f->forecast.level + 1e-9;
-	f->ratio = log2_of((clip(x, 0, 1e30) + floor) / (clip(f->forecast.seasonal, 0, 1e30) + floor));
+	compare(f);
 	f->run = b->observations > 0 && x == b->run_value ? b->run + 1 : 1;
 	smooth(b, f);
 	if (detect->peer != NULL)
 		f->rarity[CH_FIRST] = bj_peer_decades(detect->peer, b, x);
-	if (bj_sizes_tell(b))
+	if (sizes)
 		bj_sizes_judge(b, f);
 	bj_days_judge(b, f);
 	judge_log(b, detect, f);
-	measure(b, f);
+	measure(b, sizes, f);
 	weigh(b, detect, f);
 }
 

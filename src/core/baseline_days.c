@@ -327,15 +327,6 @@ days_of_drift(const BjBaseline *b, const Finding *f)
 	return 0;
 }
 
-/* What an observation is of what its hour of the week makes one expect. */
-double
-bj_days_share(const Finding *f)
-{
-	double		floor = 0.02 * f->forecast.level + 1e-9;
-
-	return (clip(f->x, 0, 1e30) + floor) / (clip(f->forecast.each[3], 0, 1e30) + floor);
-}
-
 /* Commits; trusted baselines do not learn the scale. */
 void
 bj_days_follow(BjBaseline *b, const Finding *f, bool learn)

@@ -318,6 +318,7 @@ typedef struct Forecast
 
 /* Room for the channels in loops over two of them at a time. */
 #define BJ_LANES ((BJ_CHANNELS + 1) / 2 * 2)
+#define BJ_OTHERS ((CH_ALL - BJ_CHANNELS + 1) / 2 * 2)	/* without a tail */
 
 /* One observation, judged. */
 typedef struct Finding
@@ -333,7 +334,7 @@ typedef struct Finding
 	double		ratio;			/* log2 */
 	double		log_x;			/* log2 of its size, if it is not zero */
 	double		log_season;		/* log2 of forecast.season, if it is above zero */
-	double		log_today;		/* log2 of bj_days_share() */
+	double		log_today;		/* log2 of the value over its hour's of the week */
 	float		smooth[8];		/* what the smoothed fields become */
 	/* when the observation ends a day */
 	bool		day_ends;
@@ -346,8 +347,9 @@ typedef struct Finding
 	float		zone_day;
 	int			zone_lag;
 	double		magnitude[BJ_LANES];
-	double		rarity[CH_ALL]; /* decades; of channels with a tail only those
-								 * that may speak have any */
+	double		rarity[BJ_CHANNELS + BJ_OTHERS];	/* decades; of channels with a
+													 * tail only those that may
+													 * speak have any */
 	uint32_t	run;			/* equal values in a row, with this one */
 	uint32_t	seen;			/* a bit for each channel with a magnitude */
 	double		tail_decades;	/* the best of the channels with a tail */
@@ -387,7 +389,6 @@ extern void bj_sizes_row(BjBaseline *b, double x, bool learn);
 extern void bj_sizes_learn(BjBaseline *b, double log, uint32_t n);
 
 /* baseline_days.c */
-extern double bj_days_share(const Finding *f);
 extern void bj_days_judge(const BjBaseline *b, Finding *f);
 extern void bj_days_follow(BjBaseline *b, const Finding *f, bool learn);
 
