@@ -32,6 +32,25 @@ set_mode(BjBaseline *b, BjMode mode)
 }
 
 /*
+ * Are the seconds, whose log2 is known, near the median spacing?  Mostly the
+ * logarithms tell; at the edges, which are -0.73697 and 0.67807 octaves, what
+ * they are off by could matter.
+ */
+static bool
+is_near_median(const BjBaseline *b, double seconds, double log)
+{
+	double		off = log - b->spacing;
+	double		median;
+
+	if (seconds >= 1 && off > -0.7369 && off < 0.678)
+		return true;
+	if (off < -0.737 || off > 0.6781)
+		return false;
+	median = exp2_of(b->spacing);
+	return seconds >= 0.6 * median && seconds <= 1.6 * median;
+}
+
+/*
  * A row that is `seconds` after the newest.  True when the mode changed, and
  * with it what an observation is.
  */
@@ -39,7 +58,7 @@ bool
 bj_cadence_observe(BjBaseline *b, double seconds)
 {
 	double		log = log2_of(seconds < 1 ? 1 : seconds);
-	double		median = exp2_of(b->spacing);
+	bool		near = is_near_median(b, seconds, log);
 	BjMode		mode = mode_of(b);
 	uint32_t	n = b->spacings;
 
@@ -54,7 +73,7 @@ bj_cadence_observe(BjBaseline *b, double seconds)
 		b->spacing = keep(b->spacing + (n < 10 ? way / 2 : way));
 	}
 	if (n > 5)
-		follow(&b->regular, seconds >= 0.6 * median && seconds <= 1.6 * median, 0.02, n - 6);
+		follow(&b->regular, near, 0.02, n - 6);
 	follow(&b->pace, clip(seconds, 0, 10 * 86400), 0.02, n);
 	if (b->spacings < UINT8_MAX)
 		b->spacings++;
@@ -94,9 +113,14 @@ bj_cadence_limit(const BjBaseline *b)
 double
 bj_cadence_decades(const BjBaseline *b, double seconds)
 {
-	double		limit = bj_cadence_limit(b);
+	int			octaves = (int) b->spacing;
+	double		limit;
 	double		often;
 
+	/* mostly far from it: no limit is below 1.2 times the spacing */
+	if (seconds < 1.2 * power_of_two(octaves) * (1 + 0.69 * (b->spacing - octaves)))
+		return 0;
+	limit = bj_cadence_limit(b);
 	if (limit == 0 || seconds < limit)
 		return 0;
 	often = (double) b->gaps / (b->rows + 100.0);

@@ -230,7 +230,6 @@ bj_rules_observe(BjBaseline *b, const BjDetect *detect, const BjRow *row,
 				 BjJudgement *judgement)
 {
 	uint16_t	fingerprint;
-	uint16_t	today;
 	bool		known;
 
 	if (!is_finite(row->quantity) || row->at > TIME_MAX || row->at < -TIME_MAX)
@@ -251,10 +250,11 @@ bj_rules_observe(BjBaseline *b, const BjDetect *detect, const BjRow *row,
 	if (b->rows == 0)
 		b->first_at = b->last_at = row->at;
 	fingerprint = fingerprint_of(row);
-	today = day_of(b, b->last_at);
 	known = b->rows > 0 && row->at <= b->last_at && is_known(b, fingerprint, row->quantity);
 	if (!ties_are_usual(b, row, known) && known)
 	{
+		uint16_t	today = day_of(b, b->last_at);
+
 		if (b->duplicates < UINT16_MAX && b->duplicate_day != today)
 			b->duplicates++;
 		/* the first of a day alerts, the others are counted with it */
@@ -271,8 +271,11 @@ bj_rules_observe(BjBaseline *b, const BjDetect *detect, const BjRow *row,
 		say(judgement, BJ_REASON_NEAR_DUPLICATE, row);
 	b->fingerprints[b->fingerprint_at] = fingerprint;
 	b->fingerprint_at = (uint8_t) ((b->fingerprint_at + 1) % BJ_FINGERPRINTS);
-	if (row->at < b->last_at - late_after(b))
+	/* of a row at the newest time or after it there is nothing to reckon */
+	if (row->at < b->last_at && row->at < b->last_at - late_after(b))
 	{
+		uint16_t	today = day_of(b, b->last_at);
+
 		if (detect->rules && b->late_day != today)
 			say(judgement, BJ_REASON_LATE, row);
 		b->late_day = today;
