@@ -315,9 +315,9 @@ bj_tails_learn(BjTail *tails, const double *magnitudes, uint32_t channels,
 	/* the number below, as in exps2_of(), in the lowest bits */
 	for (int i = 0; i < BJ_LANES; i++)
 	{
-		double		bin = magnitudes[i] * BINS_PER_OCTAVE;
-		double		sum = bin + WHOLE;
-		double		above = bin - (sum - WHOLE) + 0.0;
+		double		exact = magnitudes[i] * BINS_PER_OCTAVE;
+		double		sum = exact + WHOLE;
+		double		above = exact - (sum - WHOLE) + 0.0;
 		uint64_t	sign;
 
 		memcpy(&bins[i], &sum, sizeof(sum));
