@@ -247,8 +247,8 @@ learn_slots(BjBaseline *b, const Finding *f, double x)
 {
 	Place		place = f->forecast.place;
 	double		spacing = b->spacing < 11.5f ? exp2_of(b->spacing) * BJ_SECOND : (double) BJ_HOUR;
-	double		day;
-	double		week;
+	double		learned[2];
+	double		logs[2];
 
 	/* what a closed incident brought back has seen less than what judged */
 	if (place.observations != b->observations || place.observed_at != b->observed_at)
@@ -257,10 +257,13 @@ learn_slots(BjBaseline *b, const Finding *f, double x)
 		place.day_value = bj_slot_value(b->day[place.day]);
 		place.week_value = bj_slot_value(b->week[place.week]);
 	}
-	day = learned_slot(place.day_value, place.day_visits, place.same_day, f->at, BJ_HOUR / 2, spacing, x);
-	week = learned_slot(place.week_value, place.week_visits, place.same_week, f->at, BJ_HOUR, spacing, x);
-	b->day[place.day] = bj_slot_of(day);
-	b->week[place.week] = bj_slot_of(week);
+	learned[0] = learned_slot(place.day_value, place.day_visits, place.same_day, f->at, BJ_HOUR / 2, spacing, x);
+	learned[1] = learned_slot(place.week_value, place.week_visits, place.same_week, f->at, BJ_HOUR, spacing, x);
+	for (int i = 0; i < 2; i++)
+		logs[i] = size_of(learned[i]) < 1e-12 ? 1 : size_of(learned[i]);
+	logs2_of(logs, 2);
+	b->day[place.day] = size_of(learned[0]) < 1e-12 ? 0 : bj_slot_of_log(logs[0], learned[0] < 0);
+	b->week[place.week] = size_of(learned[1]) < 1e-12 ? 0 : bj_slot_of_log(logs[1], learned[1] < 0);
 	if (!place.same_day)
 		visit(b, place.day);
 	if (!place.same_week)
