@@ -97,73 +97,57 @@ compare(Finding *f)
 	double		x = clip(f->x, 0, 1e30);
 	double		floor = RATIO_FLOOR * f->forecast.level + 1e-9;
 	double		day_floor = DAY_FLOOR * f->forecast.level + 1e-9;
-	double		logs[4];
+	Pair		ratios = {(x + floor) / (clip(f->forecast.seasonal, 0, 1e30) + floor),
+	(x + day_floor) / (clip(f->forecast.each[3], 0, 1e30) + day_floor)};
+	Pair		sizes = {f->x != 0 ? size_of(f->x) : 1,
+	f->forecast.season > 0 ? f->forecast.season : 1};
 
-	logs[0] = (x + floor) / (clip(f->forecast.seasonal, 0, 1e30) + floor);
-	logs[1] = (x + day_floor) / (clip(f->forecast.each[3], 0, 1e30) + day_floor);
-	logs[2] = f->x != 0 ? size_of(f->x) : 1;
-	logs[3] = f->forecast.season > 0 ? f->forecast.season : 1;
-	logs2_of(logs, 4);
-	f->ratio = logs[0];
-	f->log_today = logs[1];
-	f->log_x = logs[2];
-	f->log_season = logs[3];
+	ratios = log2_pair(ratios);
+	sizes = log2_pair(sizes);
+	f->ratio = ratios[0];
+	f->log_today = ratios[1];
+	f->log_x = sizes[0];
+	f->log_season = sizes[1];
 }
 
-/* What the other channels take a logarithm of, those that may be zero first. */
-enum
+/* log2, or what stands for it where it is zero or nearly so. */
+static inline Pair
+log_sizes(double a, double b)
 {
-	LOG_RESIDUAL,
-	LOG_SHORT,
-	LOG_SEASONAL,
-	LOG_SHORTFALL,
-	LOG_SIZES,
-	LOG_Z = LOG_SIZES,
-	LOG_PATTERN,
-	LOG_DAY,
-	LOG_RISE,
-	LOG_FALL,
-	LOG_GAP,
-	LOGS
-};
+	Pair		logs = {a < 1e-12 ? 1 : a, b < 1e-12 ? 1 : b};
+
+	logs = log2_pair(logs);
+	return (Pair) {a < 1e-12 ? NO_SIZE : logs[0], b < 1e-12 ? NO_SIZE : logs[1]};
+}
 
 static void
 measure(const BjBaseline *b, bool sizes, Finding *f)
 {
 	double	   *u = f->magnitude;
+	const float *smoothed = f->smooth;
 	double		floor = RATIO_FLOOR * f->forecast.level + 1e-9;
-	double		size[LOG_SIZES];
-	double		logs[LOGS];
+	Pair		residuals = log_sizes(size_of(f->residual), size_of(smoothed[SMOOTH_SHORT]));
+	Pair		lasting = log_sizes(size_of(smoothed[SMOOTH_SEASONAL]), b->slow - f->x);
+	Pair		z = log2_pair((Pair) {1 + size_of(f->z), 1 + smoothed[SMOOTH_PATTERN]});
+	Pair		sums = log2_pair((Pair) {1 + smoothed[SMOOTH_RISE], 1 + smoothed[SMOOTH_FALL]});
+	Pair		times = log2_pair((Pair) {
+		(clip(smoothed[SMOOTH_DAY_SUM], 0, 1e30) + floor) / (clip(smoothed[SMOOTH_DAY_EXPECTED], 0, 1e30) + floor),
+		1 + f->gap
+	});
 
-	size[LOG_RESIDUAL] = size_of(f->residual);
-	size[LOG_SHORT] = size_of(f->smooth[SMOOTH_SHORT]);
-	size[LOG_SEASONAL] = size_of(f->smooth[SMOOTH_SEASONAL]);
-	size[LOG_SHORTFALL] = b->slow - f->x;
-	for (int i = 0; i < LOG_SIZES; i++)
-		logs[i] = size[i] < 1e-12 ? 1 : size[i];
-	logs[LOG_Z] = 1 + size_of(f->z);
-	logs[LOG_PATTERN] = 1 + f->smooth[SMOOTH_PATTERN];
-	logs[LOG_DAY] = (clip(f->smooth[SMOOTH_DAY_SUM], 0, 1e30) + floor) /
-		(clip(f->smooth[SMOOTH_DAY_EXPECTED], 0, 1e30) + floor);
-	logs[LOG_RISE] = 1 + f->smooth[SMOOTH_RISE];
-	logs[LOG_FALL] = 1 + f->smooth[SMOOTH_FALL];
-	logs[LOG_GAP] = 1 + f->gap;
-	logs2_of(logs, LOGS);
-	for (int i = 0; i < LOG_SIZES; i++)
-		logs[i] = size[i] < 1e-12 ? NO_SIZE : logs[i];
-	u[CH_RESIDUAL] = logs[LOG_RESIDUAL];
-	u[CH_SHORT] = logs[LOG_SHORT];
-	u[CH_SEASONAL] = logs[LOG_SEASONAL];
-	u[CH_Z] = logs[LOG_Z];
-	u[CH_SHORTFALL] = logs[LOG_SHORTFALL];
+	u[CH_RESIDUAL] = residuals[0];
+	u[CH_SHORT] = residuals[1];
+	u[CH_SEASONAL] = lasting[0];
+	u[CH_Z] = z[0];
+	u[CH_SHORTFALL] = lasting[1];
 	u[CH_UP] = f->ratio > 0 ? f->ratio : 0;
 	u[CH_DOWN] = f->ratio < 0 ? -f->ratio : 0;
-	u[CH_RATIO] = size_of(f->smooth[SMOOTH_RATIO]);
-	u[CH_PATTERN] = logs[LOG_PATTERN];
-	u[CH_DAY] = size_of(logs[LOG_DAY]);
-	u[CH_RISE] = logs[LOG_RISE];
-	u[CH_FALL] = logs[LOG_FALL];
-	u[CH_GAP] = logs[LOG_GAP];
+	u[CH_RATIO] = size_of(smoothed[SMOOTH_RATIO]);
+	u[CH_PATTERN] = z[1];
+	u[CH_DAY] = size_of(times[0]);
+	u[CH_RISE] = sums[0];
+	u[CH_FALL] = sums[1];
+	u[CH_GAP] = times[1];
 	for (int i = CH_SIZE; i < BJ_LANES; i++)
 		if (i != CH_GAP)
 			u[i] = 0;

@@ -154,60 +154,68 @@ exp2_of(double y)
 }
 
 /*
- * exp2_of() and log2_of() of several numbers, in place: the same bits, without
- * a branch or a conversion to an integer, so that a compiler does two or more
- * of them at a time.  y within -1000..1000, x normal and > 0.
+ * exp2_of() and log2_of() of two numbers at once: the same bits, without a
+ * branch or a conversion to an integer.  y within -1000..1000, x normal and > 0.
  */
+typedef double Pair __attribute__((vector_size(16)));
+typedef uint64_t PairBits __attribute__((vector_size(16)));
+
 #define WHOLE 6755399441055744.0	/* 1.5 * 2^52: numbers beside it are whole */
 
+static inline Pair
+exp2_pair(Pair y)
+{
+	Pair		sum = y + WHOLE;
+	Pair		f = y - (sum - WHOLE) + 0.0;
+
+	/* sum has the nearest whole number in its lowest bits: the one below */
+	PairBits	n = (PairBits) sum - ((PairBits) f >> 63);
+
+	f = y - ((Pair) n - WHOLE) - 0.5;
+	f = 1.4142135623730951 * (1 + f * (0.69314718055994531 + f * (0.24022650695910072 + f * (0.055504108664821580 + f * (0.0096181291076284772 + f * (0.0013333558146428443 + f * 0.00015403530393381608))))));
+	return (Pair) ((n + 1023) << 52) * f;
+}
+
+static inline Pair
+log2_pair(Pair x)
+{
+	PairBits	bits = (PairBits) x;
+
+	/* behind 2^52 the exponent's bits are a number's lowest */
+	Pair		e = (Pair) (bits >> 52 | UINT64_C(0x4330000000000000)) - (4503599627370496.0 + 1023);
+	Pair		m = (Pair) ((bits & UINT64_C(0xFFFFFFFFFFFFF)) | UINT64_C(0x3FF0000000000000));
+	Pair		s = (m - 1.4142135623730951) / (m + 1.4142135623730951);
+	Pair		s2 = s * s;
+
+	return e + 0.5 + s * (2.8853900817779268 + s2 * (0.96179669392597556 +
+													 s2 * (0.57707801635558535 +
+														   s2 * 0.41219858311113239)));
+}
+
+/* Of an even number of numbers, in place. */
 static inline void
 exps2_of(double *y, int count)
 {
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count; i += 2)
 	{
-		double		sum = y[i] + WHOLE;
-		double		f = y[i] - (sum - WHOLE) + 0.0;
-		uint64_t	n;
-		uint64_t	sign;
-		double		power;
+		Pair		pair;
 
-		/* sum has the nearest whole number in its lowest bits: the one below */
-		memcpy(&n, &sum, sizeof(n));
-		memcpy(&sign, &f, sizeof(sign));
-		n -= sign >> 63;
-		memcpy(&sum, &n, sizeof(sum));
-		f = y[i] - (sum - WHOLE) - 0.5;
-		n = (n + 1023) << 52;
-		memcpy(&power, &n, sizeof(power));
-		f = 1.4142135623730951 * (1 + f * (0.69314718055994531 + f * (0.24022650695910072 + f * (0.055504108664821580 + f * (0.0096181291076284772 + f * (0.0013333558146428443 + f * 0.00015403530393381608))))));
-		y[i] = power * f;
+		memcpy(&pair, y + i, sizeof(pair));
+		pair = exp2_pair(pair);
+		memcpy(y + i, &pair, sizeof(pair));
 	}
 }
 
 static inline void
 logs2_of(double *x, int count)
 {
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count; i += 2)
 	{
-		uint64_t	bits;
-		uint64_t	exponent;
-		double		e,
-					m,
-					s,
-					s2;
+		Pair		pair;
 
-		memcpy(&bits, &x[i], sizeof(bits));
-		/* behind 2^52 the exponent's bits are a number's lowest */
-		exponent = bits >> 52 | UINT64_C(0x4330000000000000);
-		memcpy(&e, &exponent, sizeof(e));
-		e = e - (4503599627370496.0 + 1023);
-		bits = (bits & UINT64_C(0xFFFFFFFFFFFFF)) | UINT64_C(0x3FF0000000000000);
-		memcpy(&m, &bits, sizeof(m));
-		s = (m - 1.4142135623730951) / (m + 1.4142135623730951);
-		s2 = s * s;
-		x[i] = e + 0.5 + s * (2.8853900817779268 + s2 * (0.96179669392597556 +
-														 s2 * (0.57707801635558535 +
-															   s2 * 0.41219858311113239)));
+		memcpy(&pair, x + i, sizeof(pair));
+		pair = log2_pair(pair);
+		memcpy(x + i, &pair, sizeof(pair));
 	}
 }
 

@@ -191,27 +191,34 @@ bj_levels_forecast(const BjBaseline *b, int64_t at, Forecast *forecast)
 	Place	   *place = &forecast->place;
 	double		season_least = b->errors[2] < b->errors[3] ? b->errors[2] : b->errors[3];
 	double		least = season_least;
-	double		powers[8];
-	double	   *weight = powers + 3;
+	double		weight[5];
+	Pair		values;
+	Pair		trend;
+	Pair		weights;
+	Pair		season_weights;
 
 	bj_levels_place(b, at, place);
 	for (int i = 0; i < 5; i++)
 		least = b->errors[i] < least ? b->errors[i] : least;
-	/* all powers of two at once: three values, then the weights */
-	powers[0] = slot_octaves(b->day[place->day]);
-	powers[1] = slot_octaves(b->week[place->week]);
-	powers[2] = clip(b->trend, -1000, 1000);
 	for (int i = 0; i < 5; i++)
 		weight[i] = log_weight_of(b->errors[i], least + 1e-9);
-	exps2_of(powers, 8);
-	place->day_value = signed_value(b->day[place->day], powers[0]);
-	place->week_value = signed_value(b->week[place->week], powers[1]);
+	values = exp2_pair((Pair) {slot_octaves(b->day[place->day]), slot_octaves(b->week[place->week])});
+	trend = exp2_pair((Pair) {clip(b->trend, -1000, 1000), weight[4]});
+	weights = exp2_pair((Pair) {weight[0], weight[1]});
+	season_weights = exp2_pair((Pair) {weight[2], weight[3]});
+	weight[0] = weights[0];
+	weight[1] = weights[1];
+	weight[2] = season_weights[0];
+	weight[3] = season_weights[1];
+	weight[4] = trend[1];
+	place->day_value = signed_value(b->day[place->day], values[0]);
+	place->week_value = signed_value(b->week[place->week], values[1]);
 	forecast->each[0] = b->fast;
 	forecast->each[1] = b->slow;
 	forecast->each[2] = shrunk(place->day_value, place->day_visits, b->slow);
 	forecast->each[3] = shrunk(place->week_value, place->week_visits, forecast->each[2]);
 	forecast->season = season_of(b, forecast->each, weight, season_least, least);
-	forecast->each[4] = forecast->season * powers[2];
+	forecast->each[4] = forecast->season * trend[0];
 	mix(weight, forecast);
 	forecast->sigma = 1.25 * b->scale + 0.001 * size_of(b->slow) + 1e-9;
 	forecast->level = size_of(forecast->seasonal);
@@ -247,8 +254,9 @@ learn_slots(BjBaseline *b, const Finding *f, double x)
 {
 	Place		place = f->forecast.place;
 	double		spacing = b->spacing < 11.5f ? exp2_of(b->spacing) * BJ_SECOND : (double) BJ_HOUR;
-	double		learned[2];
-	double		logs[2];
+	double		day;
+	double		week;
+	Pair		logs;
 
 	/* what a closed incident brought back has seen less than what judged */
 	if (place.observations != b->observations || place.observed_at != b->observed_at)
@@ -257,13 +265,11 @@ learn_slots(BjBaseline *b, const Finding *f, double x)
 		place.day_value = bj_slot_value(b->day[place.day]);
 		place.week_value = bj_slot_value(b->week[place.week]);
 	}
-	learned[0] = learned_slot(place.day_value, place.day_visits, place.same_day, f->at, BJ_HOUR / 2, spacing, x);
-	learned[1] = learned_slot(place.week_value, place.week_visits, place.same_week, f->at, BJ_HOUR, spacing, x);
-	for (int i = 0; i < 2; i++)
-		logs[i] = size_of(learned[i]) < 1e-12 ? 1 : size_of(learned[i]);
-	logs2_of(logs, 2);
-	b->day[place.day] = size_of(learned[0]) < 1e-12 ? 0 : bj_slot_of_log(logs[0], learned[0] < 0);
-	b->week[place.week] = size_of(learned[1]) < 1e-12 ? 0 : bj_slot_of_log(logs[1], learned[1] < 0);
+	day = learned_slot(place.day_value, place.day_visits, place.same_day, f->at, BJ_HOUR / 2, spacing, x);
+	week = learned_slot(place.week_value, place.week_visits, place.same_week, f->at, BJ_HOUR, spacing, x);
+	logs = log2_pair((Pair) {size_of(day) < 1e-12 ? 1 : size_of(day), size_of(week) < 1e-12 ? 1 : size_of(week)});
+	b->day[place.day] = size_of(day) < 1e-12 ? 0 : bj_slot_of_log(logs[0], day < 0);
+	b->week[place.week] = size_of(week) < 1e-12 ? 0 : bj_slot_of_log(logs[1], week < 0);
 	if (!place.same_day)
 		visit(b, place.day);
 	if (!place.same_week)
