@@ -410,6 +410,52 @@ SELECT count(*) > 0 AS imported FROM billadj.import_rate_card('{"code": "wrong",
 INSERT INTO one_by_one SELECT 'priced ' || g, 'priced', 'calls', 100 + (hashtext('priced' || g) & 1023) % 40, timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(0, 300) g;
 SELECT rule, family, occurred_at, observed, expected, row_count, round(excess, 6) AS excess, state FROM billadj.anomaly WHERE account = 'priced' AND family = 'price';
 
+-- ---- what backfill charges is learned by choice ----
+-- tables whose rows lie in no order of time, in many blocks; streams that know their newer rows already
+CREATE TABLE history (id text PRIMARY KEY, account text NOT NULL, quantity numeric NOT NULL, at timestamptz NOT NULL, filler text DEFAULT repeat('x', 200));
+CREATE TABLE history_too (LIKE history INCLUDING ALL);
+CREATE VIEW history_rows AS
+SELECT format('%s %s', a, g) AS id, a AS account, (100 + (hashtext('h' || g) & 1023) % 40 + CASE WHEN g = 450 AND a <> 'hist-1' THEN 9000 ELSE 0 END)::numeric AS quantity,
+       timestamptz '2024-01-01' + g * interval '1 hour' AS at
+  FROM unnest(ARRAY['hist-1', 'hist-2', 'hist-3']) a, generate_series(0, 800) g;
+INSERT INTO history SELECT * FROM history_rows WHERE at < '2024-01-25' AND account <> 'hist-3' ORDER BY md5(id);
+INSERT INTO history_too SELECT * FROM history_rows WHERE at < '2024-01-25' AND account = 'hist-3' ORDER BY md5(id);
+SELECT r, (SELECT count(*) > 0 FROM billadj.attach(r::regclass, account => 'account', occurred_at => 'at', meter => 'calls', quantity => 'quantity')) AS attached
+  FROM unnest(ARRAY['history', 'history_too']) r;
+INSERT INTO history SELECT * FROM history_rows WHERE at >= '2024-01-25' AND account <> 'hist-3' ORDER BY at;
+INSERT INTO history_too SELECT * FROM history_rows WHERE at >= '2024-01-25' AND account = 'hist-3' ORDER BY at;
+CREATE VIEW learned AS SELECT b.account, r.rows, b.state FROM baselines b, billadj.read_baseline(b.account, b.meter, b.state) r WHERE b.account ~ '^hist';
+CREATE TABLE before AS SELECT * FROM learned;
+SELECT account, rows FROM before ORDER BY 1;
+-- not asked for: nothing is learned, nor told of the spike
+CALL billadj.backfill('history_too', 200);
+SELECT (SELECT count(*) FROM billadj.charge WHERE account = 'hist-3' AND cause = 'backfill') AS charged, b.state = k.state AS same FROM before k JOIN learned b USING (account) WHERE account = 'hist-3';
+-- asked for: interrupted after two batches, then on to the end; another call has nothing to do
+SELECT attachment_id AS history FROM billadj.attachment WHERE relation_name = 'history' \gset
+SELECT blocks > 20 AS many FROM billadj.backfill_begin(:history, 'history');
+SELECT billadj.backfill_batch(:history, 'history', 150, true) > 0 AS more;
+SELECT billadj.backfill_batch(:history, 'history', 150, true) > 0 AS more;
+SELECT b.account, m.meter, b.state = k.state AS same FROM before k JOIN learned b USING (account) JOIN billadj.backfill_stream m USING (account) ORDER BY 1;
+CALL billadj.backfill('history', 150, learn => true);
+SELECT account, rows, (SELECT count(*) FROM history h WHERE h.account = l.account) AS in_table FROM learned l WHERE account <> 'hist-3' ORDER BY 1;
+SELECT count(*) AS told FROM billadj.anomaly WHERE account ~ '^hist';
+CREATE TABLE after AS SELECT * FROM learned;
+CALL billadj.backfill('history', 150, learn => true);
+SELECT count(*) FILTER (WHERE b.state = k.state) AS same, (SELECT count(*) FROM billadj.backfill_stream) AS waiting FROM after k JOIN learned b USING (account);
+-- the bytes are those of the same rows inserted in the order of time
+INSERT INTO one_by_one SELECT 'o ' || id, 'hist-o', 'calls', quantity, at FROM history_rows WHERE account = 'hist-1' ORDER BY at;
+SELECT count(DISTINCT state) AS states FROM learned WHERE account IN ('hist-1', 'hist-o');
+-- what comes after is judged by it
+INSERT INTO history SELECT 'again ' || account, account, 9000, timestamptz '2024-01-01' + 801 * interval '1 hour' FROM unnest(ARRAY['hist-1', 'hist-2']) account;
+SELECT account, rule FROM billadj.anomaly WHERE account ~ '^hist-[12]' ORDER BY 1;
+-- each command must see what was committed before it
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT billadj.backfill_learn(:history, 10);
+ROLLBACK;
+SET default_transaction_isolation = 'repeatable read';
+CALL billadj.backfill('history', learn => true);
+RESET default_transaction_isolation;
+
 -- ---- projected to the end of the period that is billed ----
 SELECT count(*) > 0 AS imported FROM billadj.import_plan('{"plan": "monthly", "currency": "USD", "prices": [{"model": "flat", "flat_amount": 20}]}');
 SELECT count(*) > 0 AS imported FROM billadj.import_plan('{"plan": "weekly", "currency": "USD", "every": "1 week", "prices": [{"model": "flat", "flat_amount": 20}]}');

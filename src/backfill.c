@@ -134,6 +134,72 @@ count_gaps(const UsageRow *row, const ChargedRow *charged)
 	return n;
 }
 
+/* ---- streams that are to be learned afterwards ---- */
+
+/*
+ * Which streams were charged rows they never had.  Each stands here once for each
+ * run of its rows; the table keeps it once.
+ */
+typedef struct ToLearn
+{
+	bool		wanted;
+	ArrayBuildState *accounts;
+	ArrayBuildState *meters;
+	KeyText		account;		/* the last of them */
+	KeyText		meter;
+} ToLearn;
+
+static void
+note_stream(ToLearn *to_learn, KeyText account, KeyText meter)
+{
+	if (meter.length < 0 ||
+		(to_learn->accounts != NULL && bj_key_equal(to_learn->account, account) &&
+		 bj_key_equal(to_learn->meter, meter)))
+		return;
+	to_learn->account = account;
+	to_learn->meter = meter;
+	to_learn->accounts = accumArrayResult(to_learn->accounts,
+										  PointerGetDatum(cstring_to_text_with_len(account.data, account.length)),
+										  false, TEXTOID, CurrentMemoryContext);
+	to_learn->meters = accumArrayResult(to_learn->meters,
+										PointerGetDatum(cstring_to_text_with_len(meter.data, meter.length)),
+										false, TEXTOID, CurrentMemoryContext);
+}
+
+/* One whose rows turn out to be parked is learned from what it has. */
+static void
+note_row(ToLearn *to_learn, const UsageRow *row)
+{
+	if (!to_learn->wanted || row->fault.sqlstate != 0)
+		return;
+	for (int i = 0; i < row->nmeasures; i++)
+		if (row->measures[i].fault.sqlstate == 0)
+			note_stream(to_learn, row->account, row->measures[i].meter);
+}
+
+static const char *const insert_streams =
+"INSERT INTO billadj.backfill_stream (attachment_id, account, meter)"
+" SELECT DISTINCT $1, s.account COLLATE \"C\", s.meter COLLATE \"C\""
+"  FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) AS s(account, meter) ORDER BY 2, 3"
+" ON CONFLICT ON CONSTRAINT backfill_stream_pkey DO NOTHING";
+
+static void execute_as_owner(const char *query, int nargs, Oid *types, Datum *values,
+							 const char *nulls, int expected);
+
+static void
+keep_streams(const ToLearn *to_learn, int64 attachment_id)
+{
+	Oid			types[3] = {INT8OID, TEXTARRAYOID, TEXTARRAYOID};
+	Datum		values[3];
+
+	if (to_learn->accounts == NULL)
+		return;
+	values[0] = Int64GetDatum(attachment_id);
+	values[1] = makeArrayResult(to_learn->accounts, CurrentMemoryContext);
+	values[2] = makeArrayResult(to_learn->meters, CurrentMemoryContext);
+	execute_as_owner(insert_streams, 3, types, values, NULL, SPI_OK_INSERT);
+}
+
 /* ---- host rows ---- */
 
 typedef struct HostRows
@@ -233,7 +299,8 @@ charges_have_left(const UsageRow *row)
  * rounded as a whole.
  */
 static void
-rate_gap(Rating *rating, ParkedKeyless *keyless, UsageRow *row, ChargedRow *charged)
+rate_gap(Rating *rating, ParkedKeyless *keyless, UsageRow *row, ChargedRow *charged,
+		 ToLearn *to_learn)
 {
 	int			gaps = count_gaps(row, charged);
 	int64		id = rating->binding->attachment_id;
@@ -248,18 +315,22 @@ rate_gap(Rating *rating, ParkedKeyless *keyless, UsageRow *row, ChargedRow *char
 	else if (gaps == 0 || bj_parked_has(id, charged->event_key))
 		return;
 	else if (gaps < row->nmeasures)
+	{
 		bj_rating_change(rating, charged, row);
+		note_row(to_learn, row);
+	}
 	else
 	{
 		/* parked before it had a key, perhaps */
 		bj_parked_keyless_claim(keyless, row, "replaced");
 		bj_rating_add(rating, row, gap_cause(row, charged));
+		note_row(to_learn, row);
 	}
 }
 
 /* Rows without a key are left: there is no way to know them again. */
 static void
-rate_gaps(Rating *rating, HostRows *host)
+rate_gaps(Rating *rating, HostRows *host, ToLearn *to_learn)
 {
 	ChargedRow *wanted = palloc_extended(Max(host->n, 1) * sizeof(ChargedRow),
 										 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
@@ -280,12 +351,13 @@ rate_gaps(Rating *rating, HostRows *host)
 	n = 0;
 	for (uint64 i = 0; i < host->n; i++)
 		if (host->rows[i].event_key.length >= 0)
-			rate_gap(rating, keyless, &host->rows[i], &wanted[n++]);
+			rate_gap(rating, keyless, &host->rows[i], &wanted[n++], to_learn);
 }
 
 /*
  * billadj.rate_blocks(relation regclass, attachment_id bigint, from_block bigint,
- *   to_block bigint, OUT rows_seen bigint, OUT charges bigint, OUT parked bigint)
+ *   to_block bigint, learn boolean, OUT rows_seen bigint, OUT charges bigint,
+ *   OUT parked bigint)
  */
 PG_FUNCTION_INFO_V1(billadj_rate_blocks);
 Datum
@@ -295,6 +367,7 @@ billadj_rate_blocks(PG_FUNCTION_ARGS)
 	Relation	rel;
 	Rating		rating;
 	HostRows	host;
+	ToLearn		to_learn = {0};
 	TupleDesc	desc;
 	Datum		values[3];
 	bool		nulls[3] = {false, false, false};
@@ -313,9 +386,13 @@ billadj_rate_blocks(PG_FUNCTION_ARGS)
 				 errmsg("the tables of billadj are not usable"),
 				 errhint("Run SELECT * FROM billadj.self_check().")));
 	rating.first_cause = "backfill";
+	/* these rows come in the order of blocks: no order to learn or to judge by */
+	rating.detect = false;
+	to_learn.wanted = PG_GETARG_BOOL(4) && rating.binding->book == BJ_BOOK_BILLED;
 	read_blocks(rel, rating.binding, PG_GETARG_INT64(2), PG_GETARG_INT64(3), &host);
-	rate_gaps(&rating, &host);
+	rate_gaps(&rating, &host, &to_learn);
 	bj_rating_end(&rating);
+	keep_streams(&to_learn, rating.binding->attachment_id);
 	SPI_finish();
 	table_close(rel, NoLock);
 

@@ -5,12 +5,12 @@ CREATE FUNCTION billadj.event_key(VARIADIC "any") RETURNS text
 AS 'MODULE_PATHNAME', 'billadj_event_key' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION billadj.event_key("any") IS 'the text under which a key of a host table stands in charge.event_key and charge.account: pass its columns in the attached order';
 
-CREATE FUNCTION billadj.rate_blocks(relation regclass, attachment_id bigint, from_block bigint, to_block bigint,
+CREATE FUNCTION billadj.rate_blocks(relation regclass, attachment_id bigint, from_block bigint, to_block bigint, learn boolean DEFAULT false,
     OUT rows_seen bigint, OUT charges bigint, OUT parked bigint)
 AS 'MODULE_PATHNAME', 'billadj_rate_blocks' LANGUAGE C STRICT;
-COMMENT ON FUNCTION billadj.rate_blocks(regclass, bigint, bigint, bigint) IS 'rates the rows of some blocks of a host table that are neither charged nor parked; backfill() calls it';
-REVOKE ALL ON FUNCTION billadj.rate_blocks(regclass, bigint, bigint, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.rate_blocks(regclass, bigint, bigint, bigint) TO billadj_admin, billadj_operator;
+COMMENT ON FUNCTION billadj.rate_blocks(regclass, bigint, bigint, bigint, boolean) IS 'rates the rows of some blocks of a host table that are neither charged nor parked; learn: notes their streams for backfill_learn(); backfill() calls it';
+REVOKE ALL ON FUNCTION billadj.rate_blocks(regclass, bigint, bigint, bigint, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.rate_blocks(regclass, bigint, bigint, bigint, boolean) TO billadj_admin, billadj_operator;
 
 CREATE FUNCTION billadj.retry_parked_rows(relation regclass, attachment_id bigint, max bigint, OUT tried bigint, OUT charged bigint)
 AS 'MODULE_PATHNAME', 'billadj_retry_parked_rows' LANGUAGE C STRICT;
@@ -198,7 +198,7 @@ REVOKE ALL ON FUNCTION billadj.backfill_begin(bigint, regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.backfill_begin(bigint, regclass) TO billadj_admin, billadj_operator;
 
 -- One batch, in the caller's transaction.  Returns the next block; NULL: done.
-CREATE FUNCTION billadj.backfill_batch(attachment_id bigint, relation regclass, batch_size integer) RETURNS bigint
+CREATE FUNCTION billadj.backfill_batch(attachment_id bigint, relation regclass, batch_size integer, learn boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -226,7 +226,7 @@ BEGIN
           FROM pg_class c
          WHERE c.oid = relation;
         SELECT r.* INTO batch
-          FROM billadj.rate_blocks(relation, attachment_id, at.next_block, least(at.next_block + width, at.blocks)) r;
+          FROM billadj.rate_blocks(relation, attachment_id, at.next_block, least(at.next_block + width, at.blocks), learn) r;
     ELSE
         SELECT 0::bigint AS rows_seen, 0::bigint AS charges, 0::bigint AS parked INTO batch;
     END IF;
@@ -240,13 +240,48 @@ BEGIN
     RETURN width;
 END
 $function$;
-COMMENT ON FUNCTION billadj.backfill_batch(bigint, regclass, integer) IS 'rates the next batch of a pass of backfill() and returns the next block, NULL at the end';
-REVOKE ALL ON FUNCTION billadj.backfill_batch(bigint, regclass, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billadj.backfill_batch(bigint, regclass, integer) TO billadj_admin, billadj_operator;
+COMMENT ON FUNCTION billadj.backfill_batch(bigint, regclass, integer, boolean) IS 'rates the next batch of a pass of backfill() and returns the next block, NULL at the end';
+REVOKE ALL ON FUNCTION billadj.backfill_batch(bigint, regclass, integer, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.backfill_batch(bigint, regclass, integer, boolean) TO billadj_admin, billadj_operator;
+
+-- Rows are charged in the order of blocks, over many commits, and learned in the
+-- order of time, when all are charged: each stream from all of its charges, as
+-- rebuild_baseline() does.  So what is older than what the stream knew takes its
+-- place, no row is learned twice, and whoever was interrupted goes on with the
+-- streams that are left.
+CREATE FUNCTION billadj.backfill_learn(attachment_id bigint, max integer) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    accounts text[];
+    meters   text[];
+    stream   record;
+BEGIN
+    PERFORM billadj.require_fresh_snapshot('backfill with learn');
+    -- two callers take turns
+    SELECT array_agg(s.account ORDER BY s.account COLLATE "C", s.meter COLLATE "C"), array_agg(s.meter ORDER BY s.account COLLATE "C", s.meter COLLATE "C") INTO accounts, meters
+      FROM (SELECT b.account, b.meter FROM billadj.backfill_stream b
+             WHERE b.attachment_id = backfill_learn.attachment_id ORDER BY b.account, b.meter LIMIT backfill_learn.max FOR UPDATE) s;
+    FOR i IN 1 .. coalesce(cardinality(accounts), 0) LOOP
+        PERFORM billadj.lock_baseline(accounts[i], meters[i]);
+    END LOOP;
+    FOR stream IN SELECT l.account, l.meter, l.state FROM billadj.learn_charges(accounts, meters) l LOOP
+        PERFORM billadj.replace_baseline(stream.account, stream.meter, stream.state);
+    END LOOP;
+    DELETE FROM billadj.backfill_stream b
+     USING unnest(accounts, meters) AS s(account, meter)
+     WHERE b.attachment_id = backfill_learn.attachment_id AND b.account = s.account AND b.meter = s.meter;
+    RETURN coalesce(cardinality(accounts), 0);
+END
+$function$;
+COMMENT ON FUNCTION billadj.backfill_learn(bigint, integer) IS 'learns anew some of the streams that backfill() charged rows of, and returns how many; 0: none is left';
+REVOKE ALL ON FUNCTION billadj.backfill_learn(bigint, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.backfill_learn(bigint, integer) TO billadj_admin, billadj_operator;
 
 -- No SET clause: a procedure that has one cannot commit.  Hence every name is
 -- qualified.
-CREATE PROCEDURE billadj.backfill(relation regclass, batch_size integer DEFAULT 50000)
+CREATE PROCEDURE billadj.backfill(relation regclass, batch_size integer DEFAULT 50000, learn boolean DEFAULT false)
 LANGUAGE plpgsql
 AS $procedure$
 DECLARE
@@ -258,19 +293,27 @@ BEGIN
         RAISE EXCEPTION 'batch_size % is not above zero', batch_size
             USING ERRCODE = 'invalid_parameter_value', HINT = 'It is about how many usage rows a transaction rates.';
     END IF;
+    IF learn THEN
+        PERFORM billadj.require_fresh_snapshot('backfill with learn');
+    END IF;
     SELECT pg_catalog.array_agg(t.member ORDER BY t.member) INTO members
       FROM billadj.table_tree(relation) t
       JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.member AND c.relkind OPERATOR(pg_catalog.=) 'r';
     FOREACH member IN ARRAY coalesce(members, '{}') LOOP
         PERFORM billadj.backfill_begin(number, member);
         COMMIT;
-        WHILE billadj.backfill_batch(number, member, batch_size) IS NOT NULL LOOP
+        WHILE billadj.backfill_batch(number, member, batch_size, learn) IS NOT NULL LOOP
             COMMIT;
         END LOOP;
         COMMIT;
     END LOOP;
+    -- each call reads all charges once
+    WHILE learn AND billadj.backfill_learn(number, 1000) OPERATOR(pg_catalog.>) 0 LOOP
+        COMMIT;
+    END LOOP;
+    COMMIT;
 END
 $procedure$;
-COMMENT ON PROCEDURE billadj.backfill(regclass, integer) IS 'rates the rows of an attached table that are neither charged nor parked, charges what was changed while nothing was rated; commits by batch, goes on where it was interrupted, may be run again at any time';
-REVOKE ALL ON PROCEDURE billadj.backfill(regclass, integer) FROM PUBLIC;
-GRANT EXECUTE ON PROCEDURE billadj.backfill(regclass, integer) TO billadj_admin, billadj_operator;
+COMMENT ON PROCEDURE billadj.backfill(regclass, integer, boolean) IS 'rates the rows of an attached table that are neither charged nor parked, charges what was changed while nothing was rated; learn: learns their streams anew afterwards, from all of their charges; commits by batch, goes on where it was interrupted, may be run again at any time';
+REVOKE ALL ON PROCEDURE billadj.backfill(regclass, integer, boolean) FROM PUBLIC;
+GRANT EXECUTE ON PROCEDURE billadj.backfill(regclass, integer, boolean) TO billadj_admin, billadj_operator;

@@ -328,6 +328,29 @@ REVOKE ALL ON FUNCTION billadj.warm_up(regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.warm_up(regclass) TO billadj_admin, billadj_operator;
 
 -- Without what a person called an error or a fraud: that is not usual.
+CREATE FUNCTION billadj.learn_charges(accounts text[], meters text[]) RETURNS TABLE (account text, meter text, rows bigint, state bytea)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+SELECT c.account, c.meter, count(*),
+       billadj.learn_rows(c.account, c.meter, array_agg(c.occurred_at ORDER BY c.occurred_at, c.event_key COLLATE "C"),
+                          array_agg(c.quantity ORDER BY c.occurred_at, c.event_key COLLATE "C"),
+                          array_agg(CASE WHEN p.linear THEN c.amount / nullif(c.quantity, 0) END ORDER BY c.occurred_at, c.event_key COLLATE "C"))
+  FROM (SELECT DISTINCT w.account COLLATE "C" AS account, w.meter COLLATE "C" AS meter FROM unnest(accounts, meters) AS w(account, meter)) w
+  JOIN billadj.charge c ON c.account = w.account AND c.meter = w.meter
+  LEFT JOIN billadj.price p ON p.price_id = c.price_id
+ WHERE c.cause IN ('usage', 'backfill') AND c.row_count > 0
+   AND NOT EXISTS (SELECT FROM billadj.anomaly a
+                     JOIN billadj.verdict v ON v.account = a.account AND v.anomaly_id = a.anomaly_id
+                    WHERE a.account = c.account AND a.meter = c.meter AND v.verdict IN ('error', 'fraud')
+                      AND c.occurred_at BETWEEN least(a.occurred_at, a.since) AND a.last_at)
+ GROUP BY c.account, c.meter
+ ORDER BY c.account COLLATE "C", c.meter COLLATE "C"
+$function$;
+COMMENT ON FUNCTION billadj.learn_charges(text[], text[]) IS 'baselines of streams from their charges in the order of time and event key; part of rebuild_baseline() and backfill()';
+REVOKE ALL ON FUNCTION billadj.learn_charges(text[], text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.learn_charges(text[], text[]) TO billadj_admin, billadj_operator;
+
 CREATE FUNCTION billadj.rebuild_baseline(account text, meter text) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -348,22 +371,12 @@ BEGIN
         RETURN 0;
     END IF;
     PERFORM billadj.lock_baseline(rebuild_baseline.account, rebuild_baseline.meter);
-    SELECT count(*),
-           billadj.learn_rows(rebuild_baseline.account, rebuild_baseline.meter, array_agg(c.occurred_at ORDER BY c.occurred_at, c.event_key COLLATE "C"),
-                              array_agg(c.quantity ORDER BY c.occurred_at, c.event_key COLLATE "C"),
-                              array_agg(CASE WHEN p.linear THEN c.amount / nullif(c.quantity, 0) END ORDER BY c.occurred_at, c.event_key COLLATE "C"))
-      INTO rows, state
-      FROM billadj.charge c
-      LEFT JOIN billadj.price p ON p.price_id = c.price_id
-     WHERE c.account = rebuild_baseline.account AND c.meter = rebuild_baseline.meter AND c.cause IN ('usage', 'backfill') AND c.row_count > 0
-       AND NOT EXISTS (SELECT FROM billadj.anomaly a
-                         JOIN billadj.verdict v ON v.account = a.account AND v.anomaly_id = a.anomaly_id
-                        WHERE a.account = c.account AND a.meter = c.meter AND v.verdict IN ('error', 'fraud')
-                          AND c.occurred_at BETWEEN least(a.occurred_at, a.since) AND a.last_at);
+    SELECT l.rows, l.state INTO rows, state
+      FROM billadj.learn_charges(ARRAY[rebuild_baseline.account], ARRAY[rebuild_baseline.meter]) l;
     IF rows > 0 THEN
         PERFORM billadj.replace_baseline(rebuild_baseline.account, rebuild_baseline.meter, state);
     END IF;
-    RETURN rows;
+    RETURN coalesce(rows, 0);
 END
 $function$;
 COMMENT ON FUNCTION billadj.rebuild_baseline(text, text) IS
