@@ -100,10 +100,32 @@ INSERT INTO u SELECT a || ' ' || g, a, usual(g), timestamptz '2024-01-01' + g * 
 SELECT billadj.rebuild_baseline('ann', 'calls') AS without_the_error, (SELECT count(*) FROM u WHERE account = 'ann') AS rows;
 INSERT INTO u SELECT a || ' second', a, 90000, timestamptz '2024-01-01' + 901 * interval '1 hour' FROM unnest(ARRAY['ann']) a;
 SELECT account, rule, state FROM billadj.anomaly WHERE rule = 'spike' AND occurred_at > '2024-02-05' ORDER BY 1;
--- a threshold moves by half a decade at most
-SELECT count(billadj.record_verdict(:ann, 'fraud')) AS recorded FROM generate_series(1, 14);
-SELECT rule, found, moved FROM billadj.detector_precision WHERE rule = 'spike';
-SELECT count(*) FILTER (WHERE step = 0) AS at_its_bound FROM billadj.threshold_step;
+-- an anomaly counts once, by its latest verdict
+SELECT count(billadj.record_verdict(:ann, 'fraud')) AS recorded FROM generate_series(1, 3);
+SELECT rule, found, false_alarms, moved FROM billadj.detector_precision WHERE rule = 'spike';
+SELECT billadj.record_verdict(:ann, 'expected') IS NOT NULL AS recorded;
+SELECT rule, found, false_alarms, moved FROM billadj.detector_precision WHERE rule = 'spike';
+SELECT billadj.record_verdict(:ann, 'unsure') IS NOT NULL AS recorded, billadj.record_verdict(:ann, 'error') IS NOT NULL AS recorded;
+SELECT rule, found, false_alarms, moved FROM billadj.detector_precision WHERE rule = 'spike';
+-- a threshold moves by half a decade at most, to either side, and says so
+INSERT INTO u SELECT format('n-%s %s', a, g), 'n-' || a, CASE WHEN g = 60 THEN -5 ELSE usual(g) END, timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(1, 13) a, generate_series(0, 60) g;
+CREATE VIEW moved AS
+SELECT p.anomalies, p.judged, p.found, p.false_alarms, p.moved, round((-3 * (ln(1 - d.threshold) - ln(1 - 0.656)) / ln(2))::numeric, 6) AS decades
+  FROM billadj.detector_precision p, billadj.detector_policy('n-1', 'calls', 'negative') d WHERE p.rule = 'negative';
+SELECT (SELECT count(*) FROM billadj.anomaly WHERE account ~ '^n-' AND rule = 'negative') AS negatives, threshold FROM billadj.detector_policy('n-1', 'calls', 'negative');
+SELECT count(billadj.record_verdict(anomaly_id, 'expected')) AS judged FROM billadj.anomaly WHERE account ~ '^n-[1-5]$' AND rule = 'negative';
+SELECT * FROM moved;
+SELECT count(billadj.record_verdict(anomaly_id, 'expected')) AS judged FROM billadj.anomaly WHERE account ~ '^n-' AND rule = 'negative';
+SELECT * FROM moved;
+SELECT count(billadj.record_verdict(anomaly_id, 'error')) AS judged FROM billadj.anomaly WHERE account ~ '^n-' AND rule = 'negative';
+SELECT * FROM moved;
+SELECT step, count(*) FROM billadj.threshold_step WHERE account ~ '^n-' GROUP BY 1 ORDER BY 1;
+-- each verdict has its step and its entry in the log, and both say the same
+SELECT count(*) AS verdicts, count(*) FILTER (WHERE round(s.step::numeric, 2) = (e.payload::jsonb ->> 'step')::numeric AND v.verdict = e.payload::jsonb ->> 'verdict') AS alike
+  FROM billadj.verdict v
+  LEFT JOIN billadj.threshold_step s USING (account, verdict_id)
+  LEFT JOIN billadj.audit_entry e ON e.event = 'verdict' AND e.account = v.account AND e.payload::jsonb ->> 'verdict_id' = v.verdict_id::text AND e.object = 'anomaly/' || v.anomaly_id;
+SELECT count(*) AS faults FROM billadj.verify_audit() WHERE NOT ok;
 SELECT billadj.record_verdict(:ann, 'maybe');
 SELECT billadj.record_verdict(-1, 'error');
 UPDATE billadj.verdict SET verdict = 'unsure';

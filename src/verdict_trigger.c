@@ -34,6 +34,7 @@ typedef struct Judged
 	bool		has_detector;
 	bool		open;
 	int32		steps;			/* so far, of its detector and rule */
+	int32		own_steps;		/* those of verdicts on this anomaly */
 } Judged;
 
 /* What the verdict is about; false if there is no such anomaly. */
@@ -56,7 +57,10 @@ read_judged(const RowEdit *row, Judged *judged)
 	bj_owner_begin(&scope);
 	found = bj_owner_run("SELECT a.meter, a.rule, a.detector_id, a.closed_at IS NULL, "
 						 "(SELECT round(coalesce(sum(s.step), 0) / 0.05)::int4 FROM billadj.threshold_step s "
-						 "WHERE s.detector_id IS NOT DISTINCT FROM a.detector_id AND s.rule = a.rule) "
+						 "WHERE s.detector_id IS NOT DISTINCT FROM a.detector_id AND s.rule = a.rule), "
+						 "(SELECT round(coalesce(sum(s.step), 0) / 0.05)::int4 FROM billadj.verdict v "
+						 "JOIN billadj.threshold_step s ON s.account = v.account AND s.verdict_id = v.verdict_id "
+						 "WHERE v.account = a.account AND v.anomaly_id = a.anomaly_id) "
 						 "FROM billadj.anomaly a WHERE a.account = $1 AND a.anomaly_id = $2",
 						 2, types, values, "  ", false);
 	if (found == 1)
@@ -68,26 +72,35 @@ read_judged(const RowEdit *row, Judged *judged)
 		judged->has_detector = !spirow_null(0, 3);
 		judged->open = spirow_bool(0, 4);
 		judged->steps = spirow_int32(0, 5);
+		judged->own_steps = spirow_int32(0, 6);
 		MemoryContextSwitchTo(spi);
 	}
 	bj_owner_end(&scope);
 	return found == 1;
 }
 
-/* One step up where it was no fault, down where it was one. */
+/*
+ * One step up where it was no fault, down where it was one.  An anomaly counts
+ * once, however often it is judged, and its latest verdict counts: another one
+ * takes the step before back.
+ */
 static double
 move_threshold(const Judged *judged, int64 verdict_id, BjVerdict verdict)
 {
 	int			direction = verdict == BJ_VERDICT_UNSURE ? 0 :
 		verdict == BJ_VERDICT_EXPECTED ? 1 : -1;
-	double		step = direction == 0 || judged->steps * direction >= MOST_STEPS ? 0 : direction * STEP;
+	int			steps = verdict == BJ_VERDICT_UNSURE ? 0 : direction - judged->own_steps;
+	double		step;
 	OwnerScope	scope;
 	Oid			types[] = {TEXTOID, INT8OID, INT8OID, TEXTOID, FLOAT8OID};
 	Datum		values[] = {
 		CStringGetTextDatum(judged->account), Int64GetDatum(verdict_id),
-		Int64GetDatum(judged->detector_id), CStringGetTextDatum(judged->rule), Float8GetDatum(step)
+		Int64GetDatum(judged->detector_id), CStringGetTextDatum(judged->rule), (Datum) 0
 	};
 
+	steps = Max(-MOST_STEPS, Min(MOST_STEPS, judged->steps + steps)) - judged->steps;
+	step = steps * STEP;
+	values[4] = Float8GetDatum(step);
 	bj_owner_begin(&scope);
 	bj_owner_run("INSERT INTO billadj.threshold_step (account, verdict_id, detector_id, rule, step) "
 				 "VALUES ($1, $2, $3, $4, $5)",

@@ -221,14 +221,14 @@ CREATE TABLE billadj.threshold_step (
     created_at  timestamptz      NOT NULL DEFAULT clock_timestamp(),
     created_by  text             NOT NULL DEFAULT session_user,
     CONSTRAINT threshold_step_pkey PRIMARY KEY (account, verdict_id),
-    CONSTRAINT threshold_step_step_check CHECK (step IN (-0.05, 0, 0.05))
+    CONSTRAINT threshold_step_step_check CHECK (step IN (-0.1, -0.05, 0, 0.05, 0.1))
 );
 COMMENT ON TABLE billadj.threshold_step IS 'how verdicts moved thresholds; written by the library only';
 COMMENT ON COLUMN billadj.threshold_step.account IS 'whose anomaly was judged';
 COMMENT ON COLUMN billadj.threshold_step.verdict_id IS 'the verdict';
 COMMENT ON COLUMN billadj.threshold_step.detector_id IS 'the detector whose threshold is moved; NULL: the defaults';
 COMMENT ON COLUMN billadj.threshold_step.rule IS 'the rule for which it is moved';
-COMMENT ON COLUMN billadj.threshold_step.step IS 'by how many decades of rarity; 0: it is at its bound';
+COMMENT ON COLUMN billadj.threshold_step.step IS 'by how many decades of rarity; 0: it is at its bound, or the anomaly was judged so before; 0.1: an earlier verdict on it was taken back too';
 COMMENT ON COLUMN billadj.threshold_step.created_at IS 'when';
 COMMENT ON COLUMN billadj.threshold_step.created_by IS 'the login whose verdict it was';
 
