@@ -100,13 +100,22 @@ INSERT INTO u SELECT a || ' ' || g, a, usual(g), timestamptz '2024-01-01' + g * 
 SELECT billadj.rebuild_baseline('ann', 'calls') AS without_the_error, (SELECT count(*) FROM u WHERE account = 'ann') AS rows;
 INSERT INTO u SELECT a || ' second', a, 90000, timestamptz '2024-01-01' + 901 * interval '1 hour' FROM unnest(ARRAY['ann']) a;
 SELECT account, rule, state FROM billadj.anomaly WHERE rule = 'spike' AND occurred_at > '2024-02-05' ORDER BY 1;
+-- a fault soon after a verdict is another one, of the same size or larger, and is held
+INSERT INTO billadj.detector (account, action, min_money) SELECT a, 'hold', 0 FROM unnest(ARRAY['fay', 'gus', 'hal']) a;
+INSERT INTO u SELECT a || ' first', a, 5000, timestamptz '2024-01-01' + 701 * interval '1 hour' FROM unnest(ARRAY['fay', 'gus', 'hal']) a;
+SELECT count(billadj.record_verdict(anomaly_id, 'error')) AS judged FROM billadj.anomaly WHERE account IN ('fay', 'gus', 'hal') AND rule = 'spike';
+INSERT INTO u SELECT a || ' ' || g, a, usual(g), timestamptz '2024-01-01' + g * interval '1 hour' FROM unnest(ARRAY['gus', 'hal']) a, generate_series(702, 703) g;
+INSERT INTO u VALUES ('fay again', 'fay', 5000, timestamptz '2024-01-01' + 702 * interval '1 hour'),
+    ('gus more', 'gus', 7500, timestamptz '2024-01-01' + 704 * interval '1 hour'), ('hal much more', 'hal', 90000, timestamptz '2024-01-01' + 704 * interval '1 hour');
+SELECT account, occurred_at, state, notified_at IS NOT NULL AS told, (SELECT count(*) FROM billadj.hold h WHERE h.anomaly_id = a.anomaly_id) AS held
+  FROM billadj.anomaly a WHERE account IN ('fay', 'gus', 'hal') AND family = 'level' ORDER BY 1, 2;
 -- an anomaly counts once, by its latest verdict
 SELECT count(billadj.record_verdict(:ann, 'fraud')) AS recorded FROM generate_series(1, 3);
-SELECT rule, found, false_alarms, moved FROM billadj.detector_precision WHERE rule = 'spike';
+SELECT rule, found, false_alarms, moved FROM billadj.detector_precision WHERE rule = 'spike' AND detector_id IS NULL;
 SELECT billadj.record_verdict(:ann, 'expected') IS NOT NULL AS recorded;
-SELECT rule, found, false_alarms, moved FROM billadj.detector_precision WHERE rule = 'spike';
+SELECT rule, found, false_alarms, moved FROM billadj.detector_precision WHERE rule = 'spike' AND detector_id IS NULL;
 SELECT billadj.record_verdict(:ann, 'unsure') IS NOT NULL AS recorded, billadj.record_verdict(:ann, 'error') IS NOT NULL AS recorded;
-SELECT rule, found, false_alarms, moved FROM billadj.detector_precision WHERE rule = 'spike';
+SELECT rule, found, false_alarms, moved FROM billadj.detector_precision WHERE rule = 'spike' AND detector_id IS NULL;
 -- a threshold moves by half a decade at most, to either side, and says so
 INSERT INTO u SELECT format('n-%s %s', a, g), 'n-' || a, CASE WHEN g = 60 THEN -5 ELSE usual(g) END, timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(1, 13) a, generate_series(0, 60) g;
 CREATE VIEW moved AS

@@ -273,6 +273,10 @@ bj_stream_judge(BjStream *stream, BjVerdict verdict)
 						incident->peak_magnitude, 4);
 	}
 	else
+	{
 		restore(stream);
+		/* the plateau of one alarm ends with the word: what comes now is another */
+		stream->baseline.alert_decades = 0;
+	}
 	close_incident(stream);
 }
