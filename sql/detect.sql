@@ -298,6 +298,12 @@ SELECT state, closed_because, count(DISTINCT account) AS streams, count(*) FROM 
 INSERT INTO one_by_one VALUES ('day-3 next', 'day-3', 'calls', 111, '2024-01-07 00:00+00'), ('day-4 next', 'day-4', 'calls', 111, '2024-01-07 00:00+00');
 SELECT count(DISTINCT state) AS states FROM baselines WHERE account ~ '^day-[1-4]';
 SELECT rule, occurred_at, row_count, excess, state, closed_because, count(*) AS streams FROM day_found GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1;
+-- a row of which the rule has more to say opens an incident of the level by what was expected of it
+INSERT INTO one_by_one SELECT format('wild %s', g), 'wild', 'calls', CASE WHEN g = 400 THEN -1500 ELSE 200 + (hashtext('wild' || g) & 1023) END, timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(0, 400) g;
+SELECT rule, family, observed, expected > 500 AS expected, lower_bound IS NULL AS no_range, ratio < 0 AS less, score < 0.9 AS less_sure,
+       round(excess, 4) = round((observed - CASE family WHEN 'level' THEN expected ELSE 0 END)::numeric * 0.02, 4) AS money,
+       regexp_replace(billadj.explain_anomaly(anomaly_id) ->> 'sentence', 'about \d+', 'about …') AS sentence
+  FROM billadj.anomaly WHERE account = 'wild' ORDER BY family;
 -- another day, another incident; what is held stays so, and a verdict may still come
 INSERT INTO one_by_one VALUES ('day-1 other', 'day-1', 'calls', -9, '2024-01-07 01:00+00');
 SELECT rule, occurred_at, state, (SELECT count(*) FROM billadj.hold h WHERE h.anomaly_id = a.anomaly_id AND h.ended_at IS NULL) AS held
@@ -428,19 +434,19 @@ CREATE VIEW learned AS SELECT b.account, r.rows, b.state FROM baselines b, billa
 CREATE TABLE before AS SELECT * FROM learned;
 SELECT account, rows FROM before ORDER BY 1;
 -- not asked for: nothing is learned, nor told of the spike
-CALL billadj.backfill('history_too', 200);
+CALL billadj.backfill('history_too', 600);
 SELECT (SELECT count(*) FROM billadj.charge WHERE account = 'hist-3' AND cause = 'backfill') AS charged, b.state = k.state AS same FROM before k JOIN learned b USING (account) WHERE account = 'hist-3';
 -- asked for: interrupted after two batches, then on to the end; another call has nothing to do
 SELECT attachment_id AS history FROM billadj.attachment WHERE relation_name = 'history' \gset
 SELECT blocks > 20 AS many FROM billadj.backfill_begin(:history, 'history');
-SELECT billadj.backfill_batch(:history, 'history', 150, true) > 0 AS more;
-SELECT billadj.backfill_batch(:history, 'history', 150, true) > 0 AS more;
+SELECT billadj.backfill_batch(:history, 'history', 400, true) > 0 AS more;
+SELECT billadj.backfill_batch(:history, 'history', 400, true) > 0 AS more;
 SELECT b.account, m.meter, b.state = k.state AS same FROM before k JOIN learned b USING (account) JOIN billadj.backfill_stream m USING (account) ORDER BY 1;
-CALL billadj.backfill('history', 150, learn => true);
+CALL billadj.backfill('history', 400, learn => true);
 SELECT account, rows, (SELECT count(*) FROM history h WHERE h.account = l.account) AS in_table FROM learned l WHERE account <> 'hist-3' ORDER BY 1;
 SELECT count(*) AS told FROM billadj.anomaly WHERE account ~ '^hist';
 CREATE TABLE after AS SELECT * FROM learned;
-CALL billadj.backfill('history', 150, learn => true);
+CALL billadj.backfill('history', 400, learn => true);
 SELECT count(*) FILTER (WHERE b.state = k.state) AS same, (SELECT count(*) FROM billadj.backfill_stream) AS waiting FROM after k JOIN learned b USING (account);
 -- the bytes are those of the same rows inserted in the order of time
 INSERT INTO one_by_one SELECT 'o ' || id, 'hist-o', 'calls', quantity, at FROM history_rows WHERE account = 'hist-1' ORDER BY at;

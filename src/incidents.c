@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -497,11 +499,33 @@ level_rule(const BjJudgement *j)
 	return bj_reason_name(j->observed >= j->expected ? BJ_REASON_SPIKE : BJ_REASON_DROP);
 }
 
-static void
-level(Incidents *in, const DetectRow *row, const BjJudgement *j)
+/*
+ * A row that opens the incident, and of which a rule for single rows had more to
+ * say: the judgement is that rule's, and has no range.
+ */
+static BjJudgement
+as_level(const Incidents *in, const BjJudgement *j)
 {
+	BjJudgement level = *j;
+
+	level.family = BJ_FAMILY_LEVEL;
+	level.reason = BJ_REASON_NONE;
+	level.score = bj_score_of_decades(in->stream.incident.peak);
+	level.since = in->stream.incident.opened_at;
+	level.lo = level.hi = NAN;
+	bj_incident_peak(&in->stream, &level.observed, &level.expected);
+	level.ratio = level.expected > 0 ? level.observed / level.expected : 0;
+	return level;
+}
+
+static void
+level(Incidents *in, const DetectRow *row, const BjJudgement *judgement)
+{
+	bool		other = judgement->family == BJ_FAMILY_ROW;
+	BjJudgement own = other && judgement->opened ? as_level(in, judgement) : *judgement;
+	const BjJudgement *j = &own;
 	DetectPolicy policy;
-	Decimal		excess = j->family == BJ_FAMILY_ROW ? BJ_DECIMAL_ZERO :
+	Decimal		excess = other && !j->opened ? BJ_DECIMAL_ZERO :
 		excess_of(row, j->observed, j->expected);
 
 	if (in->level != NULL && j->closed != BJ_OUTCOME_OPEN)

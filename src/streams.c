@@ -102,6 +102,8 @@ silence(Work *work, KeyText account, KeyText meter, TimestampTz now, const Detec
 	if (!off && bj_baseline_rows(&in->stream.baseline) > 0)
 	{
 		due = bj_stream_due(&in->stream, &in->detect, now + BJ_EPOCH_SHIFT, &j);
+		/* the usual spacing is known to less than a second */
+		due_at -= due_at % USECS_PER_SEC;
 		row.occurred_at = due_at < now + BJ_EPOCH_SHIFT ? due_at - BJ_EPOCH_SHIFT : now;
 		row.price = price;
 		row.quantity = row.before = BJ_DECIMAL_ZERO;

@@ -556,6 +556,15 @@ bj_baseline_expected(const BjBaseline *baseline, int64_t at)
 	return forecast.best * scale_of(baseline);
 }
 
+void
+bj_incident_peak(const BjStream *stream, double *observed, double *expected)
+{
+	double		scale = scale_of(&stream->baseline);
+
+	*observed = stream->incident.peak_observed * scale;
+	*expected = stream->incident.peak_expected * scale;
+}
+
 uint64_t
 bj_baseline_signs(const BjBaseline *baseline, int64_t *newest)
 {

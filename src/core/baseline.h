@@ -303,6 +303,14 @@ extern BjStatus bj_incident_decode(const uint8_t *bytes, size_t size, BjCrc crc,
 								   BjIncident *incident);
 extern uint32_t bj_crc32c(const void *data, size_t size);
 
+/*
+ * What the open incident saw at its peak, and what was expected then, in the unit
+ * of the rows: of one that a row opened of which a rule for single rows had more
+ * to say.
+ */
+extern void bj_incident_peak(const BjStream *stream, double *observed,
+							 double *expected);
+
 /* Must an incident be read before the next row of this stream? */
 extern bool bj_baseline_has_incident(const BjBaseline *baseline);
 

@@ -492,9 +492,13 @@ DECLARE
     -- a period that begins by another clock says so
     day      text := CASE WHEN began = date_trunc('day', began) THEN to_char(began, 'FMDD Mon YYYY') ELSE since END;
     value    text := billadj.short_number(observed) || unit;
-    usual    text := format('%s to %s is usual (99 %% of its values)', billadj.short_number(CASE WHEN observed >= 0 AND expected >= 0 THEN greatest((anomaly ->> 'lower_bound')::double precision, 0)
-                                                        ELSE (anomaly ->> 'lower_bound')::double precision END),
-                            billadj.short_number((anomaly ->> 'upper_bound')::double precision) || unit);
+    upper    double precision := (anomaly ->> 'upper_bound')::double precision;
+    lower    double precision := CASE WHEN observed >= 0 AND expected >= 0 THEN greatest((anomaly ->> 'lower_bound')::double precision, 0)
+                                      ELSE (anomaly ->> 'lower_bound')::double precision END;
+    -- within that range it is the hour, or how long it goes on, that is unusual
+    usual    text := CASE WHEN observed BETWEEN lower AND upper OR lower IS NULL OR upper IS NULL THEN format('about %s was expected', billadj.short_number(expected) || unit)
+                          WHEN billadj.short_number(lower) = billadj.short_number(upper) THEN format('%s is usual', billadj.short_number(upper) || unit)
+                          ELSE format('%s to %s is usual (99 %% of its values)', billadj.short_number(lower), billadj.short_number(upper) || unit) END;
     detail   jsonb := coalesce(anomaly -> 'detail', '{}');
     others   text;
     said     text;
@@ -518,8 +522,8 @@ BEGIN
         WHEN 'pattern' THEN format('%s no longer follows its usual day: %s on %s, where %s', subject, value, at, usual)
         WHEN 'zone' THEN format('%s follows its usual day %s hours %s, seen on %s', subject, abs((anomaly ->> 'lag_hours')::integer),
                                 CASE WHEN (anomaly ->> 'lag_hours')::integer < 0 THEN 'early' ELSE 'late' END, at)
-        WHEN 'stuck' THEN format('%s has reported exactly %s again and again until %s; the longest such run before had %s rows', subject, value, at,
-                                 billadj.short_number(coalesce(longest, 0)))
+        WHEN 'stuck' THEN format('%s has reported exactly %s again and again until %s; the longest such run before had %s', subject, value, at,
+                                 CASE WHEN round(coalesce(longest, 0)) <= 1 THEN 'one row' ELSE billadj.short_number(round(longest)) || ' rows' END)
         WHEN 'first_row' THEN format('the first row%s of %s %s %s on %s, where 99.9 %% of the rows of comparable accounts stay below %s', CASE WHEN rows = 1 THEN '' ELSE 's' END,
                                      subject, CASE WHEN rows = 1 THEN 'has' ELSE 'have up to' END, value, at, billadj.short_number((anomaly ->> 'upper_bound')::double precision) || unit)
         WHEN 'gap' THEN format(CASE WHEN anomaly ->> 'state' = 'open' THEN '%s has had no rows since %s; one is due every %s' ELSE '%s had no rows from %s on for %4$s; one is due every %3$s' END,

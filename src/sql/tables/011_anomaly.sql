@@ -152,10 +152,10 @@ COMMENT ON COLUMN billadj.anomaly.occurred_at IS 'when the usage happened that o
 COMMENT ON COLUMN billadj.anomaly.rule IS 'what is unusual: spike, drop, shift_up, gap, duplicate …';
 COMMENT ON COLUMN billadj.anomaly.family IS 'level, cadence, price, row or account; a stream has one open incident of each of the first three';
 COMMENT ON COLUMN billadj.anomaly.score IS 'how unusual the row was that opened it, 0.5 to 1';
-COMMENT ON COLUMN billadj.anomaly.expected IS 'what was expected of the row or of its bucket';
+COMMENT ON COLUMN billadj.anomaly.expected IS 'what was expected of the row or of its bucket, in the same unit';
 COMMENT ON COLUMN billadj.anomaly.lower_bound IS 'lower end of the range that 99 of 100 usual ones are in';
 COMMENT ON COLUMN billadj.anomaly.upper_bound IS 'upper end of that range';
-COMMENT ON COLUMN billadj.anomaly.observed IS 'what was observed; a bucket''s sum where the stream is judged by buckets';
+COMMENT ON COLUMN billadj.anomaly.observed IS 'what was observed, in the unit of the meter; a bucket''s sum where the stream is judged by buckets; of rule gap the seconds without a row, of rule price the amount per unit, of rules across accounts see the sentence';
 COMMENT ON COLUMN billadj.anomaly.ratio IS 'observed over expected; NULL: unknown';
 COMMENT ON COLUMN billadj.anomaly.unit_factor IS 'factor of a wrong unit (1000, 3600 …); NULL: none';
 COMMENT ON COLUMN billadj.anomaly.lag_hours IS 'hours that the usual day is late, where a time zone was changed';
@@ -338,8 +338,8 @@ COMMENT ON COLUMN billadj.open_anomaly.last_at IS 'when the last of its usage ha
 COMMENT ON COLUMN billadj.open_anomaly.row_count IS 'usage rows, or buckets, that belong to it';
 COMMENT ON COLUMN billadj.open_anomaly.score IS 'how unusual the first was';
 COMMENT ON COLUMN billadj.open_anomaly.peak_score IS 'the highest score of them';
-COMMENT ON COLUMN billadj.open_anomaly.observed IS 'what was observed';
-COMMENT ON COLUMN billadj.open_anomaly.expected IS 'what was expected';
+COMMENT ON COLUMN billadj.open_anomaly.observed IS 'what was observed, in the unit of the meter; of rule gap the seconds without a row, of rule price the amount per unit, of rules across accounts see the sentence';
+COMMENT ON COLUMN billadj.open_anomaly.expected IS 'what was expected, in the same unit';
 COMMENT ON COLUMN billadj.open_anomaly.lower_bound IS 'lower end of the usual range';
 COMMENT ON COLUMN billadj.open_anomaly.upper_bound IS 'upper end of the usual range';
 COMMENT ON COLUMN billadj.open_anomaly.money_at_risk IS 'charges less what the expected usage would have been charged, without sign';
