@@ -182,28 +182,14 @@ find_beside(Baselines *s, KeyText account, KeyText meter, BjBaseline *head)
 	return s->bucket.found && decode(s->bucket.value.bytes, s->bucket.value.size, head);
 }
 
-static bool
-is_said_of(const StateValue *bucket, const TotalKey *key)
-{
-	return bucket->elsewhere && bucket->period_start == key->period_start &&
-		bucket->price_id == key->price_id;
-}
-
 static Place
 find_place(Baselines *s, KeyText account, KeyText meter, bool thorough)
 {
 	BjBaseline *head = &s->head;
-	bool		found = bj_staterow_find(&s->bucket, account, meter, thorough);
 
-	if (s->home != NULL && found && !is_said_of(&s->bucket.value, &s->home->key))
-	{
-		/* left from before somebody took rows of the stream away */
-		s->stale = s->home;
-		s->home = NULL;
-	}
 	if (s->home != NULL)
 		return decode(s->home->row.bucket, s->home->row.bucket_size, head) ? BESIDE : NOWHERE;
-	if (!found)
+	if (!bj_staterow_find(&s->bucket, account, meter, thorough))
 		return NOWHERE;
 	if (!s->bucket.value.elsewhere)
 		return decode(s->bucket.value.bytes, s->bucket.value.size, head) ? APART : NOWHERE;
@@ -276,6 +262,15 @@ bj_baselines_find(Baselines *s, KeyText account, KeyText meter, bool thorough,
 	if (!s->looked)
 		bj_baselines_find_bucket(s, account, meter, thorough, &head);
 	found = read_stream(s, account, meter, thorough, baseline);
+	if (found == BJ_BASELINE_READ && s->home != NULL && s->place == BESIDE &&
+		!bj_bucket_follows(&s->head, baseline))
+	{
+		/* left from before somebody took rows of the stream away */
+		s->stale = s->home;
+		s->home = NULL;
+		bj_baselines_find_bucket(s, account, meter, true, &head);
+		found = read_stream(s, account, meter, true, baseline);
+	}
 	if (!agree(s, found, baseline))
 	{
 		/* something was missed, or somebody wrote both in between */
@@ -295,7 +290,11 @@ bj_baselines_find(Baselines *s, KeyText account, KeyText meter, bool thorough,
 		s->mend = true;
 	}
 	if (found != BJ_BASELINE_READ)
+	{
+		/* what open_bucket says may be gone with it */
+		s->mend |= s->place == BESIDE;
 		memset(baseline, 0, sizeof(*baseline));
+	}
 	else if (s->place != NOWHERE)
 		memcpy(baseline, &s->head, BJ_HEAD_SIZE);
 	return found;
@@ -429,7 +428,7 @@ bj_baselines_write(Baselines *s, KeyText account, KeyText meter,
 	if (s->stale != NULL && s->stale != to)
 		must_put_beside(s, s->stale, NULL, 0);
 	if (s->place == NOWHERE ? s->mend || bj_baseline_has_bucket(baseline) :
-		s->place == BESIDE && (from != to || !s->bucket.found))
+		s->place == BESIDE && (from != to || s->mend))
 		must_put(&s->bucket, account, meter, &bucket);
 	return true;
 }

@@ -33,6 +33,7 @@ struct DetectStream
 	uint64		prefix;			/* of the account, as a number that sorts so */
 	uint32		first;			/* where its rows begin, while they are sorted */
 	uint32		n;
+	bool		placed;			/* it has its place in the order */
 	BjStream   *ahead;			/* for reject: as if all were learned; or NULL */
 	bool		settled;		/* nothing is left to be done at this commit */
 	HeldTotal  *home;			/* the total that has its head; or NULL */
@@ -88,6 +89,8 @@ typedef struct Notes
 	uint32		checked;		/* rows before it were looked at for reject */
 	Level	   *levels;
 	DetectPrice *prices;
+	char	   *key_room;		/* for event keys, and how much there is */
+	Size		key_left;
 } Notes;
 
 static Notes *notes = NULL;		/* NULL until the transaction notes a row */
@@ -214,12 +217,32 @@ price_copy(const CatalogPrice *from)
 	return copy;
 }
 
+/* A copy, packed: a row has little else that needs memory of its own. */
+#define KEY_ROOM 8192
+
+static KeyText
+keep_key(KeyText key)
+{
+	char	   *copy;
+
+	if (key.length > notes->key_left)
+	{
+		notes->key_left = Max(KEY_ROOM, key.length);
+		notes->key_room = palloc(notes->key_left);
+	}
+	copy = notes->key_room;
+	memcpy(copy, key.data, key.length);
+	notes->key_room += key.length;
+	notes->key_left -= key.length;
+	return (KeyText) {(Datum) 0, copy, key.length};
+}
+
 void
-bj_detect_note(const Charge *c, const CatalogPrice *price, int64 charge_id)
+bj_detect_note(const Charge *c, const CatalogPrice *price, int64 charge_id,
+			   DetectStream **stream)
 {
 	MemoryContext old;
 	DetectRow  *row;
-	char	   *key;
 
 	if (notes == NULL)
 		notes_open();
@@ -231,10 +254,11 @@ bj_detect_note(const Charge *c, const CatalogPrice *price, int64 charge_id)
 		notes->rows = repalloc_huge(notes->rows, notes->room * sizeof(DetectRow));
 	}
 	row = &notes->rows[notes->n];
-	row->stream = notes->last = stream_of(c->account, c->meter);
-	key = palloc(c->event_key.length);
-	memcpy(key, c->event_key.data, c->event_key.length);
-	row->event_key = (KeyText) {(Datum) 0, key, c->event_key.length};
+	row->stream = stream != NULL && *stream != NULL ? *stream : stream_of(c->account, c->meter);
+	notes->last = row->stream;
+	if (stream != NULL)
+		*stream = row->stream;
+	row->event_key = keep_key(c->event_key);
 	row->occurred_at = c->occurred_at;
 	row->period_start = c->period_start;
 	row->charge_id = charge_id;
@@ -283,14 +307,14 @@ row_cmp(const void *x, const void *y)
 
 typedef struct Ordered
 {
-	DetectStream **streams;		/* in the lock order */
+	DetectStream **streams;
 	uint32		nstreams;
 	DetectRow **rows;			/* those of a stream side by side, in order */
 } Ordered;
 
 /*
- * The rows from `from` on.  Rows of one stream mostly come in order: a look is
- * cheaper than a sort.
+ * The rows from `from` on, and their streams as they come.  Rows of one stream
+ * mostly come in order: a look is cheaper than a sort.
  */
 static Ordered
 put_in_order(uint32 from)
@@ -307,13 +331,12 @@ put_in_order(uint32 from)
 		DetectStream *s = notes->rows[i].stream;
 
 		s->n = 0;
-		s->settled = false;
+		s->placed = s->settled = false;
 		s->home = s->newest = NULL;
 	}
 	for (uint32 i = from; i < notes->n; i++)
 		if (notes->rows[i].stream->n++ == 0)
 			o.streams[o.nstreams++] = notes->rows[i].stream;
-	qsort(o.streams, o.nstreams, sizeof(DetectStream *), stream_cmp);
 	for (uint32 i = 0; i < o.nstreams; i++)
 	{
 		o.streams[i]->first = place;
@@ -461,6 +484,7 @@ bj_detect_end_statement(void)
 		if (notes->checked == 0)
 			forget_ahead();
 		o = put_in_order(notes->checked);
+		qsort(o.streams, o.nstreams, sizeof(DetectStream *), stream_cmp);
 		for (uint32 i = 0; i < o.nstreams; i++)
 			look_ahead(store, o.streams[i], o.rows + o.streams[i]->first);
 		bj_baselines_close(store);
@@ -476,7 +500,9 @@ bj_detect_end_statement(void)
 typedef struct Settling
 {
 	MemoryContext whole;		/* of all this */
-	Ordered		order;
+	Ordered		order;			/* its streams as they come */
+	DetectStream **streams;		/* in the lock order */
+	int			nstreams;
 	Baselines  *baselines;		/* NULL until a total has not all that is
 								 * needed */
 	Anomalies  *anomalies;		/* NULL until a stream needs more than a bucket */
@@ -576,7 +602,7 @@ settle_whole(const DetectStream *s, DetectRow **rows, bool thorough,
 	in->duplicates = settling->duplicates;
 	in->detect = *detect;
 	in->detect.peer = peer_for(s, baseline);
-	if (absorbed > 0 && found == BJ_BASELINE_READ)
+	if (absorbed > 0 && found == BJ_BASELINE_READ && bj_bucket_follows(head, baseline))
 		memcpy(baseline, head, BJ_HEAD_SIZE);
 	else
 		absorbed = 0;
@@ -615,23 +641,64 @@ rows_of(const DetectStream *s)
 	return settling->order.rows + s->first;
 }
 
-DetectStream **
-bj_detect_order(uint32 *n)
+void
+bj_detect_order(void)
 {
 	MemoryContext context;
 	MemoryContext old;
 
-	*n = 0;
 	if (!bj_detect_noted())
-		return NULL;
+		return;
 	context = AllocSetContextCreate(notes->context, "billadj settle", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	settling = palloc0(sizeof(Settling));
 	settling->whole = context;
 	settling->order = put_in_order(0);
+	settling->streams = palloc_extended(settling->order.nstreams * sizeof(DetectStream *), MCXT_ALLOC_HUGE);
 	MemoryContextSwitchTo(old);
-	*n = settling->order.nstreams;
-	return settling->order.streams;
+}
+
+bool
+bj_detect_place(DetectStream *s)
+{
+	/* a rollback may have left it without a row */
+	if (settling == NULL || s->n == 0)
+		return false;
+	if (!s->placed)
+		settling->streams[settling->nstreams++] = s;
+	return s->placed = true;
+}
+
+/* Both lists are in order; what is merged takes the place of the first. */
+static void
+merge_streams(DetectStream **rest, int n)
+{
+	DetectStream **streams = settling->streams;
+	int			i = settling->nstreams;
+
+	settling->nstreams += n;
+	for (int to = settling->nstreams - 1; n > 0; to--)
+		if (i > 0 && stream_cmp(&streams[i - 1], &rest[n - 1]) > 0)
+			streams[to] = streams[--i];
+		else
+			streams[to] = rest[--n];
+}
+
+DetectStream **
+bj_detect_place_rest(int *n)
+{
+	DetectStream **rest;
+
+	*n = 0;
+	if (settling == NULL || settling->nstreams == settling->order.nstreams)
+		return NULL;
+	rest = MemoryContextAllocHuge(settling->whole, settling->order.nstreams * sizeof(DetectStream *));
+	for (uint32 i = 0; i < settling->order.nstreams; i++)
+		if (!settling->order.streams[i]->placed)
+			rest[(*n)++] = settling->order.streams[i];
+	qsort(rest, *n, sizeof(DetectStream *), stream_cmp);
+	merge_streams(rest, *n);
+	return rest;
 }
 
 TotalKey
@@ -728,15 +795,15 @@ settle_stream(const DetectStream *s)
 static void
 settle_context(void *arg)
 {
-	errcontext("settling %u baselines at commit", *(uint32 *) arg);
+	errcontext("settling %d baselines at commit", *(int *) arg);
 }
 
 static void
 settle_streams(void)
 {
-	for (uint32 i = 0; i < settling->order.nstreams; i++)
+	for (int i = 0; i < settling->nstreams; i++)
 	{
-		DetectStream *s = settling->order.streams[i];
+		DetectStream *s = settling->streams[i];
 
 		if (!s->settled && open_buckets())
 			settle_stream(s);
@@ -768,7 +835,7 @@ bj_detect_settle(void)
 	if (!bj_detect_noted())
 		return;
 	old = MemoryContextSwitchTo(settling->whole);
-	callback = (ErrorContextCallback) {error_context_stack, settle_context, &settling->order.nstreams};
+	callback = (ErrorContextCallback) {error_context_stack, settle_context, &settling->nstreams};
 	error_context_stack = &callback;
 	settle_streams();
 	error_context_stack = callback.previous;

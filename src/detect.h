@@ -21,9 +21,16 @@ extern void bj_detect_init(void);
 /* Are rows to be noted?  Asked once a statement; reads detectors. */
 extern bool bj_detect_begin(void);
 
-/* Notes a charge of cause usage, whose number is charge_id. */
+/* What a transaction has noted of an account and meter; until its end. */
+typedef struct DetectStream DetectStream;
+
+/*
+ * Notes a charge of cause usage, whose number is charge_id.  stream: where the
+ * caller keeps the stream of the charge's account and meter, NULL before the
+ * first of them; or NULL if he has no place for it.
+ */
 extern void bj_detect_note(const Charge *charge, const CatalogPrice *price,
-						   int64 charge_id);
+						   int64 charge_id, DetectStream **stream);
 
 /*
  * At the end of a statement that noted rows: error UB201 where a detector with
@@ -37,13 +44,15 @@ extern bool bj_detect_noted(void);
 /*
  * Before the commit: first bj_detect_order(), then the totals, of which some
  * have the head of a stream's baseline beside them, then bj_detect_settle().
+ * Streams are valid until then.
  *
- * The streams that were noted, in the order in which totals are locked.  Valid
- * until bj_detect_settle().
+ * Whoever meets streams in the order in which totals are locked places them
+ * one by one; false if nothing was noted of one.  Those that are left are then
+ * placed among them, in *n and in the same order.
  */
-typedef struct DetectStream DetectStream;
-
-extern DetectStream **bj_detect_order(uint32 *n);
+extern void bj_detect_order(void);
+extern bool bj_detect_place(DetectStream *stream);
+extern DetectStream **bj_detect_place_rest(int *n);
 
 /* Account and meter of a stream, and nothing else of the key. */
 extern TotalKey bj_detect_key(const DetectStream *stream);

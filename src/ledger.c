@@ -40,7 +40,8 @@ typedef struct Account
 	Decimal		own_booked;
 	int64		own_rows;
 	int64		own_postings;
-	DetectStream *stream;		/* at commit: of rows to be looked at; or NULL */
+	DetectStream *noted;		/* what of its rows was noted; or NULL */
+	DetectStream *stream;		/* at commit: likewise, of its account and meter */
 } Account;
 
 typedef struct Undo
@@ -352,6 +353,7 @@ bj_ledger_post(TierTotals *totals, const TotalKey *key, const CatalogPrice *pric
 	if (status != BJ_OK)
 		return status;
 
+	posting->stream = &a->noted;
 	account_save(a);
 	a->own_quantity = after.quantity;
 	a->own_booked = after.booked;
@@ -677,41 +679,72 @@ settle_accounts(Settling *settling)
 	CommandCounterIncrement();
 }
 
+static inline bool
+is_same_stream(const Account *a, const Account *b)
+{
+	return a->prefix == b->prefix && a->key.book == b->key.book &&
+		bj_key_equal(a->key.account, b->key.account) && bj_key_equal(a->key.meter, b->key.meter);
+}
+
 /*
- * Streams whose rows are to be looked at: their accounts learn of them, and
- * where none of these has the head of the stream, the total that has it is
- * added, to be locked in its order.  Of a single stream without an account
- * here that may wait.
+ * Accounts from first to before next are those of a stream whose rows are to be
+ * looked at.  Where none has the head of the stream, the total that has it is
+ * added, to be locked in its order.
  */
 static void
-join_streams(Settling *settling, DetectStream **streams, int nstreams)
+join_stream(Settling *settling, DetectStream *stream, int first, int next)
+{
+	bool		has_head = false;
+	TotalKey	key;
+	Account    *added;
+
+	for (int i = first; i < next; i++)
+	{
+		settling->accounts[i]->stream = stream;
+		has_head |= settling->accounts[i]->base.bucket_size > 0;
+	}
+	if (has_head || !bj_detect_beside(stream, false, &key))
+		return;
+	for (int i = first; i < next; i++)
+		if (total_key_equal(&settling->accounts[i]->key, &key))
+			return;				/* it has it now, and had not when it was read */
+	added = account_make(&key);
+	added->stream = stream;
+	add_account(settling, added);
+}
+
+/* Mostly the accounts know their streams. */
+static void
+join_streams(Settling *settling)
 {
 	int			n = settling->n;
-	int			first;
-	int			next = 0;
+	int			next;
+	int			nrest;
+	DetectStream **rest;
 
-	for (int k = 0; k < nstreams; k++)
+	for (int first = 0; first < n; first = next)
 	{
-		TotalKey	key = bj_detect_key(streams[k]);
-		bool		has_head = n == 0 && nstreams == 1;
-		Account    *added;
+		DetectStream *stream = NULL;
 
-		for (first = next; first < n && stream_cmp(&settling->accounts[first]->key, &key) < 0;)
+		for (next = first; next < n && is_same_stream(settling->accounts[first], settling->accounts[next]); next++)
+			if (stream == NULL)
+				stream = settling->accounts[next]->noted;
+		if (stream != NULL && bj_detect_place(stream))
+			join_stream(settling, stream, first, next);
+	}
+	rest = bj_detect_place_rest(&nrest);
+	/* where there is nothing to be locked but one stream, that may wait */
+	if (n == 0 && nrest == 1)
+		return;
+	for (int k = 0, first = 0; k < nrest; k++, first = next)
+	{
+		TotalKey	key = bj_detect_key(rest[k]);
+
+		while (first < n && stream_cmp(&settling->accounts[first]->key, &key) < 0)
 			first++;
-		for (next = first; next < n && stream_cmp(&settling->accounts[next]->key, &key) == 0; next++)
-		{
-			settling->accounts[next]->stream = streams[k];
-			has_head |= settling->accounts[next]->base.bucket_size > 0;
-		}
-		if (has_head || !bj_detect_beside(streams[k], false, &key))
-			continue;
-		while (first < next && !total_key_equal(&settling->accounts[first]->key, &key))
-			first++;
-		if (first < next)
-			continue;			/* it is one of them, and was not when it was read */
-		added = account_make(&key);
-		added->stream = streams[k];
-		add_account(settling, added);
+		for (next = first; next < n && stream_cmp(&settling->accounts[next]->key, &key) == 0;)
+			next++;
+		join_stream(settling, rest[k], first, next);
 	}
 	if (settling->n > n)
 		qsort(settling->accounts, settling->n, sizeof(Account *), account_cmp);
@@ -730,8 +763,6 @@ settle(void)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Settling	settling = {0};
 	ErrorContextCallback callback = {error_context_stack, settle_context, &settling.n};
-	DetectStream **streams;
-	uint32		nstreams;
 
 	error_context_stack = &callback;
 	for (int i = 0; ledger != NULL && i < ledger->n; i++)
@@ -741,8 +772,8 @@ settle(void)
 			add_account(&settling, ledger->accounts[i]);
 	}
 	qsort(settling.accounts, settling.n, sizeof(Account *), account_cmp);
-	streams = bj_detect_order(&nstreams);
-	join_streams(&settling, streams, nstreams);
+	bj_detect_order();
+	join_streams(&settling);
 	if (settling.n > 0)
 		settle_accounts(&settling);
 	error_context_stack = callback.previous;

@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "core/rate.h"
+#include "detect.h"
 #include "prices.h"
 #include "tiertotals.h"
 
@@ -23,6 +24,7 @@ typedef struct Posting
 	Position	before;			/* where this transaction believes to stand */
 	Decimal		amount;
 	bool		emptied;		/* no usage row is left: f is not due */
+	DetectStream **stream;		/* for bj_detect_note() */
 } Posting;
 
 extern void bj_ledger_init(void);

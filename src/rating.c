@@ -350,10 +350,10 @@ emptied_basis(void)
  * given, its amount follows from the position.
  */
 static bool
-book_at_position(Rating *r, Charge *charge, const CatalogPrice *price, Fault *fault)
+book_at_position(Rating *r, Charge *charge, const CatalogPrice *price, Fault *fault,
+				 Posting *posting)
 {
 	TotalKey	key = {r->binding->book, charge->account, charge->meter, charge->period_start, price->price_id};
-	Posting		posting;
 	BjStatus	status;
 
 	if (totals(r) == NULL)
@@ -369,16 +369,16 @@ book_at_position(Rating *r, Charge *charge, const CatalogPrice *price, Fault *fa
 		return true;
 	}
 	status = bj_ledger_post(totals(r), &key, price, charge->quantity,
-							charge->row_count, &posting);
+							charge->row_count, posting);
 	if (status != BJ_OK)
 	{
 		bj_fault_status(fault, status);
 		return false;
 	}
-	charge->has_before = posting.before.charged;
-	charge->quantity_before = posting.before.quantity;
-	charge->amount = posting.amount;
-	if (posting.emptied)
+	charge->has_before = posting->before.charged;
+	charge->quantity_before = posting->before.quantity;
+	charge->amount = posting->amount;
+	if (posting->emptied)
 		charge->basis = emptied_basis();
 	book(r, charge);
 	return true;
@@ -420,6 +420,7 @@ static void
 add_measure(Rating *r, UsageRow *row, int i, Rated *rated, const char *cause)
 {
 	Charge		charge;
+	Posting		posting = {0};
 	int64		rated_before = r->rated;
 
 	if (rated->fault.sqlstate == 0)
@@ -435,9 +436,9 @@ add_measure(Rating *r, UsageRow *row, int i, Rated *rated, const char *cause)
 			book(r, &charge);
 		}
 		else
-			book_at_position(r, &charge, rated->price, &rated->fault);
+			book_at_position(r, &charge, rated->price, &rated->fault, &posting);
 		if (r->detect && r->rated > rated_before)
-			bj_detect_note(&charge, rated->price, bj_charges_last_id(r->charges));
+			bj_detect_note(&charge, rated->price, bj_charges_last_id(r->charges), posting.stream);
 	}
 	if (rated->fault.sqlstate != 0)
 		park(r, row, i, &rated->fault);
@@ -516,7 +517,9 @@ reverse_part(Rating *r, const ChargedRow *was, const ChargedPart *part, const ch
 		lose(r, psprintf("price " INT64_FORMAT ", by which they were charged, is gone", part->price_id));
 	else if (!price->linear)
 	{
-		if (!book_at_position(r, &c, price, &fault))
+		Posting		posting;
+
+		if (!book_at_position(r, &c, price, &fault, &posting))
 			lose(r, fault.message);
 	}
 	else
@@ -539,6 +542,7 @@ same_key(const ChargedPart *part, const Charge *c)
 static void
 book_difference(Rating *r, Rated *rated, Charge *c, const ChargedPart *part)
 {
+	Posting		posting;
 	BjStatus	status;
 
 	if (part != NULL)
@@ -556,7 +560,7 @@ book_difference(Rating *r, Rated *rated, Charge *c, const ChargedPart *part)
 	if (!rated->price->linear)
 	{
 		if (part == NULL || c->row_count != 0 || bj_decimal_sign(c->quantity) != 0)
-			book_at_position(r, c, rated->price, &rated->fault);
+			book_at_position(r, c, rated->price, &rated->fault, &posting);
 	}
 	else if (part == NULL || c->row_count != 0 || bj_decimal_sign(c->quantity) != 0 ||
 			 bj_decimal_sign(c->amount) != 0)

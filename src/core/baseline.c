@@ -506,6 +506,12 @@ bj_baseline_has_bucket(const BjBaseline *baseline)
 }
 
 bool
+bj_bucket_follows(const BjBaseline *head, const BjBaseline *baseline)
+{
+	return head->first_at == baseline->first_at && head->rows >= baseline->rows;
+}
+
+bool
 bj_baseline_has_incident(const BjBaseline *baseline)
 {
 	return (baseline->flags & BJ_FLAG_INCIDENT) != 0;

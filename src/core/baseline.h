@@ -296,6 +296,12 @@ extern BjStatus bj_bucket_decode(const uint8_t *bytes, size_t size, BjCrc crc,
 /* Is the stream judged by buckets, so that rows can be absorbed? */
 extern bool bj_baseline_has_bucket(const BjBaseline *baseline);
 
+/*
+ * Is this head one of that baseline, as it is or as it went on?  One that is
+ * older, or of a stream that was begun anew since, is not.
+ */
+extern bool bj_bucket_follows(const BjBaseline *head, const BjBaseline *baseline);
+
 /* The open incident likewise, BJ_INCIDENT_SIZE bytes. */
 extern void bj_incident_encode(const BjIncident *incident, BjCrc crc,
 							   uint8_t *bytes);
