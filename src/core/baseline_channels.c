@@ -52,9 +52,6 @@ zeros_before(const BjBaseline *b, const Finding *f)
 
 #define NO_SIZE (-40.0)			/* log2 of what is zero, or nearly */
 
-_Static_assert(offsetof(BjBaseline, day_expected) - offsetof(BjBaseline, short_residual) ==
-			   SMOOTH_DAY_EXPECTED * sizeof(float), "smoothed values stand in their order");
-
 /* The smoothed values as they will be, and the day's sums. */
 static void
 smooth(const BjBaseline *b, Finding *f)
@@ -66,26 +63,30 @@ smooth(const BjBaseline *b, Finding *f)
 	double		seasonal = clip(f->seasonal, -limit, limit);
 	double		young = 1.0 / ((double) n + 1);
 	double		slow = 0.05 > young ? 0.05 : young;
-	double		x[8];
-	double		rates[8];
+	double		short_rate = 0.15 > young ? 0.15 : young;
+	PairBits	beyond = {0, 0};
+	Pair		residuals;
+	Pair		shapes;
+	Pair		days;
 
 	/* clipped, so that one huge value does not linger for weeks */
-	x[SMOOTH_SHORT] = clip(f->residual, -limit, limit);
-	rates[SMOOTH_SHORT] = 0.15 > young ? 0.15 : young;
-	x[SMOOTH_SEASONAL] = seasonal;
-	rates[SMOOTH_SEASONAL] = slow;
-	x[SMOOTH_RATIO] = clip(f->ratio, -RATIO_CLIP, RATIO_CLIP);
-	rates[SMOOTH_RATIO] = slow;
-	x[SMOOTH_PATTERN] = clip(size_of(f->z), 0, Z_CLIP);
-	rates[SMOOTH_PATTERN] = slow;
-	x[SMOOTH_DAY_SUM] = f->forecast.seasonal + seasonal;
-	rates[SMOOTH_DAY_SUM] = memory;
-	x[SMOOTH_DAY_EXPECTED] = f->forecast.seasonal;
-	rates[SMOOTH_DAY_EXPECTED] = memory;
-	for (int i = SMOOTH_RISE; i <= SMOOTH_FALL; i++)
-		f->smooth[i] = 0, x[i] = rates[i] = 0;
-	memcpy(f->smooth, &b->short_residual, SMOOTH_RISE * sizeof(float));
-	follow_all(f->smooth, x, rates, 8);
+	residuals = follow_pair((Pair) {b->short_residual, b->seasonal_residual},
+							(Pair) {clip(f->residual, -limit, limit), seasonal},
+							(Pair) {short_rate, slow}, &beyond);
+	shapes = follow_pair((Pair) {b->smooth_ratio, b->pattern},
+						 (Pair) {clip(f->ratio, -RATIO_CLIP, RATIO_CLIP), clip(size_of(f->z), 0, Z_CLIP)},
+						 (Pair) {slow, slow}, &beyond);
+	days = follow_pair((Pair) {b->day_sum, b->day_expected},
+					   (Pair) {f->forecast.seasonal + seasonal, f->forecast.seasonal},
+					   (Pair) {memory, memory}, &beyond);
+	for (int i = 0; i < 2; i++)
+	{
+		f->smooth[SMOOTH_SHORT + i] = (float) residuals[i];
+		f->smooth[SMOOTH_RATIO + i] = (float) shapes[i];
+		f->smooth[SMOOTH_DAY_SUM + i] = (float) days[i];
+	}
+	for (int i = 0; i < SMOOTH_RISE && is_beyond(beyond); i++)
+		f->smooth[i] = keep(f->smooth[i]);
 	f->smooth[SMOOTH_RISE] = keep(clip(b->rise + step - 1, 0, 40));
 	f->smooth[SMOOTH_FALL] = keep(clip(b->fall - step - 1, 0, 40));
 }

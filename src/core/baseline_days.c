@@ -332,9 +332,6 @@ void
 bj_days_follow(BjBaseline *b, const Finding *f, bool learn)
 {
 	int			hour = f->forecast.place.week % 24;
-	double		sums[4];
-	float		kept[4] = {0, 0, 0, 0};
-	const double all[4] = {1, 1, 1, 1};
 
 	if (f->day_ends)
 		b->drift_days = days_of_drift(b, f);
@@ -380,16 +377,11 @@ bj_days_follow(BjBaseline *b, const Finding *f, bool learn)
 		b->today_turn[0] = b->today_turn[1] = 0;
 		b->today_count = 0;
 	}
-	/* from zero all the way */
-	sums[0] = b->today + f->x;
-	sums[1] = b->today_expected + f->forecast.each[3];
-	sums[2] = b->today_logs + (f->x > 0 ? f->log_today : 0);
-	sums[3] = b->today_rows + f->rows;
-	follow_all(kept, sums, all, 4);
-	b->today = kept[0];
-	b->today_expected = kept[1];
-	b->today_logs = kept[2];
-	b->today_rows = kept[3];
+	b->today = keep(b->today + f->x);
+	b->today_expected = keep(b->today_expected + f->forecast.each[3]);
+	b->today_rows = keep(b->today_rows + f->rows);
+	if (f->x > 0)
+		b->today_logs = keep(b->today_logs + f->log_today);
 	b->today_count = (uint16_t) (b->today_count + (f->x > 0));
 	b->day_number = day_of(f->at);
 

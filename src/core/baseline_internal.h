@@ -247,32 +247,26 @@ follow(float *mean, double x, double rate, uint32_t n)
 	*mean = keep(*mean + rate_of(rate, n) * (x - *mean));
 }
 
-/* Several means, each at its rate, several at a time; at most 16, a multiple of 4. */
-static inline void
-follow_all(float *means, const double *x, const double *rates, int count)
+/*
+ * Two means, each at its rate, as keep() has them but for the upper bound:
+ * *beyond gathers whether one of them passed it.  Then keep() is still to be
+ * called.
+ */
+static inline Pair
+follow_pair(Pair mean, Pair x, Pair rate, PairBits *beyond)
 {
-	const double most = 1e30;
-	double		moved[16];
-	uint64_t	beyond = 0;
-	uint64_t	limit;
+	Pair		moved = mean + rate * (x - mean);
+	PairBits	size = (PairBits) moved & UINT64_C(0x7FFFFFFFFFFFFFFF);
 
-	memcpy(&limit, &most, sizeof(limit));
-	for (int i = 0; i < count; i++)
-	{
-		double		mean = means[i] + rates[i] * (x[i] - means[i]);
-		double		size = size_of(mean);
-		uint64_t	bits;
+	/* the first bit of the difference of bits tells; these are of 1e30 */
+	*beyond |= UINT64_C(0x46293E5939A08CEA) - size;
+	return (Pair) ((PairBits) moved & ~(PairBits) ((Pair) size < 1e-20));
+}
 
-		memcpy(&bits, &size, sizeof(bits));
-		beyond |= limit - bits;
-		moved[i] = size < 1e-20 ? 0 : mean;
-	}
-	if (beyond >> 63)
-		for (int i = 0; i < count; i++)
-			means[i] = keep(moved[i]);
-	else
-		for (int i = 0; i < count; i++)
-			means[i] = (float) moved[i];
+static inline bool
+is_beyond(PairBits beyond)
+{
+	return (beyond[0] | beyond[1]) >> 63;
 }
 
 /* The number of a span of time since 1970, before it negative. */

@@ -276,17 +276,18 @@ learn_slots(BjBaseline *b, const Finding *f, double x)
 		visit(b, 48 + place.week);
 }
 
-/* Means that are learned at once: of these fields, in their order, and two more. */
-enum
+/* Back within what the state may hold; hardly ever. */
+static __attribute__((noinline)) void
+keep_levels(BjBaseline *b)
 {
-	MEAN_FAST, MEAN_SLOW, MEAN_SCALE, MEAN_SLOW_SCALE, MEAN_LOG_SCALE, MEAN_ERRORS,
-	MEAN_ZEROS = MEAN_ERRORS + 5,
-	MEAN_ABS_LEVEL,
-	MEANS
-};
+	float	   *const levels[] = {
+		&b->fast, &b->slow, &b->scale, &b->slow_scale, &b->log_scale,
+		&b->errors[0], &b->errors[1], &b->errors[2], &b->errors[3], &b->errors[4]
+	};
 
-_Static_assert(offsetof(BjBaseline, errors) - offsetof(BjBaseline, fast) == MEAN_ERRORS * sizeof(float),
-			   "levels stand in their order");
+	for (int i = 0; i < (int) (sizeof(levels) / sizeof(levels[0])); i++)
+		*levels[i] = keep(*levels[i]);
+}
 
 /*
  * The first values set the levels outright; after that a step is clipped, so
@@ -300,40 +301,53 @@ learn_levels(BjBaseline *b, const Finding *f, double learned)
 	double		limit = CLIP * f->forecast.sigma * (n < 10 ? 1e9 : 1);
 	double		step = f->x - b->slow;
 	double		most = SLOW_CLIP * (1.25 * b->slow_scale + 0.001 * size_of(b->slow)) + 1e-9;
-	double		error_rate;
-	float		means[MEANS];
-	double		x[MEANS];
-	double		rates[MEANS];
+	double		rate = rate_of(hurry * SCALE_RATE, n - 1);
+	double		error_rate = rate_of(hurry * ERROR_RATE, n - 1);
+	double		off[5];
+	PairBits	beyond = {0, 0};
+	Pair		levels;
+	Pair		scales;
+	Pair		first;
+	Pair		second;
+	Pair		third;
+	Pair		sizes;
 
-	memcpy(means, &b->fast, MEAN_ZEROS * sizeof(float));
-	means[MEAN_ZEROS] = b->zeros;
-	means[MEAN_ABS_LEVEL] = b->abs_level;
-	x[MEAN_FAST] = f->x;
-	rates[MEAN_FAST] = rate_of(FAST_RATE, n);
-	x[MEAN_SLOW] = b->slow + (n < 10 ? step : clip(step, -most, most));
-	rates[MEAN_SLOW] = rate_of(hurry * SLOW_RATE, n);
-	x[MEAN_SLOW_SCALE] = size_of(clip(step, -most * 2, most * 2));
-	rates[MEAN_SLOW_SCALE] = rate_of(SCALE_RATE, n < 3 ? n : n - 2);
-	x[MEAN_SCALE] = clip(size_of(f->residual), 0, limit);
-	rates[MEAN_SCALE] = rates[MEAN_LOG_SCALE] = rate_of(hurry * SCALE_RATE, n - 1);
-	x[MEAN_LOG_SCALE] = clip(size_of(f->ratio), 0, n < 10 ? 4 : 6 * (b->log_scale + 0.02));
-	error_rate = rate_of(hurry * ERROR_RATE, n - 1);
 	for (int i = 0; i < 5; i++)
+		off[i] = clip(size_of(f->x - f->forecast.each[i]), 0, 2 * limit);
+	levels = follow_pair((Pair) {b->fast, b->slow},
+						 (Pair) {f->x, b->slow + (n < 10 ? step : clip(step, -most, most))},
+						 (Pair) {rate_of(FAST_RATE, n), rate_of(hurry * SLOW_RATE, n)}, &beyond);
+	scales = follow_pair((Pair) {b->scale, b->slow_scale},
+						 (Pair) {clip(size_of(f->residual), 0, limit), size_of(clip(step, -most * 2, most * 2))},
+						 (Pair) {rate, rate_of(SCALE_RATE, n < 3 ? n : n - 2)}, &beyond);
+	first = follow_pair((Pair) {b->log_scale, b->errors[0]},
+						(Pair) {clip(size_of(f->ratio), 0, n < 10 ? 4 : 6 * (b->log_scale + 0.02)), off[0]},
+						(Pair) {rate, error_rate}, &beyond);
+	second = follow_pair((Pair) {b->errors[1], b->errors[2]}, (Pair) {off[1], off[2]},
+						 (Pair) {error_rate, error_rate}, &beyond);
+	third = follow_pair((Pair) {b->errors[3], b->errors[4]}, (Pair) {off[3], off[4]},
+						(Pair) {error_rate, error_rate}, &beyond);
+	sizes = follow_pair((Pair) {b->zeros, b->abs_level}, (Pair) {f->x == 0, size_of(learned)},
+						(Pair) {rate_of(SCALE_RATE, n), f->x != 0 ? rate_of(SLOW_RATE, b->nonzero) : 0}, &beyond);
+	b->zeros = (float) sizes[0];
+	b->abs_level = keep(sizes[1]);
+	if (n == 0)
 	{
-		x[MEAN_ERRORS + i] = clip(size_of(f->x - f->forecast.each[i]), 0, 2 * limit);
-		rates[MEAN_ERRORS + i] = error_rate;
-	}
-	x[MEAN_ZEROS] = f->x == 0;
-	rates[MEAN_ZEROS] = rate_of(SCALE_RATE, n);
-	x[MEAN_ABS_LEVEL] = size_of(learned);
-	rates[MEAN_ABS_LEVEL] = f->x != 0 ? rate_of(SLOW_RATE, b->nonzero) : 0;
-	follow_all(means, x, rates, MEANS);
-	b->zeros = means[MEAN_ZEROS];
-	b->abs_level = means[MEAN_ABS_LEVEL];
-	if (n > 0)
-		memcpy(&b->fast, means, MEAN_ZEROS * sizeof(float));
-	else
 		b->fast = b->slow = keep(f->x);
+		return;
+	}
+	b->fast = (float) levels[0];
+	b->slow = (float) levels[1];
+	b->scale = (float) scales[0];
+	b->slow_scale = (float) scales[1];
+	b->log_scale = (float) first[0];
+	b->errors[0] = (float) first[1];
+	b->errors[1] = (float) second[0];
+	b->errors[2] = (float) second[1];
+	b->errors[3] = (float) third[0];
+	b->errors[4] = (float) third[1];
+	if (is_beyond(beyond))
+		keep_levels(b);
 }
 
 /* How far the level is from the season's, where there are few zeros. */
