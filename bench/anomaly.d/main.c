@@ -394,8 +394,14 @@ main(int argc, char **argv)
 			part_nab(argv[++i]);
 		else if (strcmp(part, "retail") == 0 && i + 1 < argc)
 			part_retail(argv[++i]);
+		else if (strcmp(part, "counted") == 0 && i + 1 < argc)
+			part_counted(atoi(argv[++i]));
 		else if (strcmp(part, "cost") == 0)
-			part_cost();
+		{
+			/* what follows are instructions, by case */
+			part_cost(argc - i - 1, argv + i + 1);
+			return 0;
+		}
 		else if (strcmp(part, "credits") == 0)
 			part_credits();
 		else

@@ -11,7 +11,12 @@ extern void part_nab(const char *folder);
 /* A planted first row among the real ones of this file. */
 extern void part_retail(const char *file);
 
-/* Nanoseconds a row. */
-extern void part_cost(void);
+/*
+ * Nanoseconds a row; beside them the instructions, as given by case.  Those are
+ * what anomaly_counted() takes in part_counted(), which prints for how many rows.
+ */
+extern void part_cost(int count, char **instructions);
+extern void part_counted(int number);
+extern void anomaly_counted(int number);
 
 #endif							/* ANOMALY_PARTS_H */
