@@ -488,6 +488,9 @@ bj_stream_due(const BjStream *stream, const BjDetect *detect, int64_t now,
 	BjStream	copy;
 
 	memset(judgement, 0, sizeof(*judgement));
+	/* no row is later, and differences do not overflow */
+	if (now > TIME_MAX)
+		now = TIME_MAX;
 	if (now < bj_stream_due_at(stream))
 		return false;
 	copy = *stream;

@@ -589,6 +589,26 @@ check_record(void)
 	ok(tail.largest < 1.1f, "and in time it is forgotten: %.2f octaves", (double) tail.largest);
 }
 
+/* Any time may be asked about, also the last there is. */
+static void
+check_last_time(void)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+
+	bj_stream_init(&stream);
+	for (int hour = 0; hour < 100; hour++)
+	{
+		BjRow		row = {.at = -TIME_MAX + (hour + 1) * BJ_HOUR,.quantity = usual(hour)};
+
+		bj_stream_observe(&stream, &detect, &row, &j);
+	}
+	ok(bj_stream_due(&stream, &detect, INT64_MAX, &j) && j.reason == BJ_REASON_GAP,
+	   "at the end of time a row is due: %s", bj_reason_name(j.reason));
+	ok(!bj_stream_due(&stream, &detect, INT64_MIN, &j), "at its begin none is");
+}
+
 int
 main(void)
 {
@@ -610,5 +630,6 @@ main(void)
 	check_logarithms();
 	check_several();
 	check_peers();
+	check_last_time();
 	return done_testing();
 }
