@@ -13,6 +13,7 @@ PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
             -Wno-missing-field-initializers
 # Scores are doubles that must be the same bits on every machine.
 src/core/%.o: CFLAGS += -ffp-contract=off
+src/core/%.bc: BITCODE_CFLAGS += -ffp-contract=off
 
 # The install script (functions only), in the order in which its parts depend on
 # each other; tables/*.sql become the texts of billadj.migration_step().
