@@ -212,6 +212,16 @@ SELECT billadj.explain_anomaly(anomaly_id) ->> 'sentence' AS sentence FROM billa
 SELECT count(billadj.record_verdict(anomaly_id, 'fraud')) AS judged FROM billadj.anomaly WHERE family = 'account' AND account = 'acct-3';
 SELECT account, state FROM billadj.anomaly WHERE family = 'account' ORDER BY account;
 SELECT * FROM billadj.detect_across('[2024-08-01,)');
+-- four of twelve go up and down together for two days: told; nine of twelve: the market
+CREATE FUNCTION swing(prefix text, n integer, base timestamptz, members integer) RETURNS SETOF u LANGUAGE sql AS $$
+SELECT format('%s-%s %s', prefix, a, g), prefix || '-' || lpad(a::text, 2, '0'),
+       1000 + (hashtext(prefix || a || 'n' || g) & 255) - 128 + CASE WHEN a <= members AND g >= 720 - 48 THEN CASE WHEN hashtext('p' || g) > 0 THEN 300 ELSE -300 END ELSE 0 END,
+       base + g * interval '1 hour'
+  FROM generate_series(1, n) a, generate_series(0, 719) g $$;
+INSERT INTO u SELECT * FROM swing('pat', 12, '2025-02-01', 4);
+SELECT account, accounts FROM billadj.findings_across('[2025-02-01,2025-03-10)') WHERE rule = 'same_pattern' ORDER BY 1;
+INSERT INTO u SELECT * FROM swing('mkt', 12, '2025-05-01', 9);
+SELECT account, accounts FROM billadj.findings_across('[2025-05-01,2025-06-10)') WHERE rule = 'same_pattern' ORDER BY 1;
 -- seven people ask for credits: one always just under the limit, one for far more than the others
 CREATE ROLE look_1 LOGIN; CREATE ROLE look_2 LOGIN; CREATE ROLE look_3 LOGIN; CREATE ROLE look_4 LOGIN; CREATE ROLE look_5 LOGIN; CREATE ROLE look_6 LOGIN; CREATE ROLE look_7 LOGIN;
 GRANT billadj_requester TO look_1, look_2, look_3, look_4, look_5, look_6, look_7;

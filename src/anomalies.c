@@ -424,6 +424,7 @@ put_course(Row *row, const Anomaly *a)
 	put(row, LAST_SINCE, TimestampTzGetDatum(a->last_since));
 	put_decimal(row, MONEY_AT_RISK, bj_decimal_sign(a->excess) < 0 ?
 				bj_decimal_negate(a->excess) : a->excess);
+	row->isnull[row->att[MONEY_PROJECTED] - 1] = true;
 	if (a->has_projected)
 		put_decimal(row, MONEY_PROJECTED, a->projected);
 	put(row, ROW_COUNT, Int64GetDatum(a->rows));

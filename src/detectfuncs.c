@@ -329,6 +329,7 @@ billadj_crowding_decades(PG_FUNCTION_ARGS)
 #define SHARED_LEAST 3			/* rows */
 #define SHARED_QUIET (USECS_PER_DAY / 2)
 #define PATTERN_DECADES 3.0
+#define MARKET_LEAST 8			/* streams of which more than half are the market */
 
 /* A row of (decades, members, rows, since, until) for each group. */
 static void
@@ -417,6 +418,7 @@ billadj_shared_signs(PG_FUNCTION_ARGS)
 	int64		at = 0;
 	int			n = 0;
 	int			found;
+	int			kept = 0;
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < states.n; i++)
@@ -435,11 +437,18 @@ billadj_shared_signs(PG_FUNCTION_ARGS)
 	found = Min(bj_across_patterns(patterns, n, PATTERN_DECADES, groups, GROUPS_MAX), GROUPS_MAX);
 	for (int g = 0; g < found; g++)
 	{
-		for (int i = 0; i < Min(groups[g].count, BJ_ACROSS_MEMBERS); i++)
-			groups[g].members[i] = places[groups[g].members[i]];
-		groups[g].until = at;
-		groups[g].since = at - groups[g].rows * USECS_PER_HOUR;
+		BjGroup    *group = &groups[kept];
+
+		/* what most accounts do alike has a cause that they share */
+		if (n >= MARKET_LEAST && groups[g].count * 2 > n)
+			continue;
+		*group = groups[g];
+		kept++;
+		for (int i = 0; i < Min(group->count, BJ_ACROSS_MEMBERS); i++)
+			group->members[i] = places[group->members[i]];
+		group->until = at;
+		group->since = at - group->rows * USECS_PER_HOUR;
 	}
-	put_groups(fcinfo, groups, found);
+	put_groups(fcinfo, groups, kept);
 	return (Datum) 0;
 }

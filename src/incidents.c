@@ -444,6 +444,7 @@ close_anomaly(Incidents *in, Anomaly *a, BjOutcome outcome, const char *because)
 {
 	a->outcome = outcome;
 	a->closed_because = because;
+	a->has_projected = false;
 	a->closed_at = GetCurrentTimestamp();
 	a->trusted = NULL;
 	a->changed = true;

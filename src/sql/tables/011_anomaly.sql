@@ -171,7 +171,7 @@ COMMENT ON COLUMN billadj.anomaly.excess IS 'charges of its rows less what the e
 COMMENT ON COLUMN billadj.anomaly.last_excess IS 'what the last row, or the last bucket, added to it';
 COMMENT ON COLUMN billadj.anomaly.last_since IS 'when that bucket began: rows of one bucket replace one another';
 COMMENT ON COLUMN billadj.anomaly.money_at_risk IS 'the excess without its sign';
-COMMENT ON COLUMN billadj.anomaly.money_projected IS 'what it comes to at the end of the account''s billing period if it goes on; NULL: it is no matter of duration';
+COMMENT ON COLUMN billadj.anomaly.money_projected IS 'what it comes to at the end of the account''s billing period if it goes on; NULL: it is closed, or no matter of duration';
 COMMENT ON COLUMN billadj.anomaly.row_count IS 'usage rows, or buckets, that belong to it';
 COMMENT ON COLUMN billadj.anomaly.last_at IS 'when the last of them happened';
 COMMENT ON COLUMN billadj.anomaly.peak_score IS 'the highest score of them';
