@@ -21,17 +21,17 @@ COMMENT ON COLUMN billadj.backfill_status.updated_at IS 'when the last batch was
 COMMENT ON COLUMN billadj.backfill_status.finished_at IS 'when the pass ended; NULL: it has not';
 -- Filled in the transaction that charges the rows.
 CREATE TABLE billadj.backfill_stream (
-    attachment_id bigint      NOT NULL,
     account       text        COLLATE "C" NOT NULL,
     meter         text        COLLATE "C" NOT NULL,
+    attachment_id bigint      NOT NULL,
     created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     created_by    text        NOT NULL DEFAULT session_user,
-    CONSTRAINT backfill_stream_pkey PRIMARY KEY (attachment_id, account, meter)
+    CONSTRAINT backfill_stream_pkey PRIMARY KEY (account, meter, attachment_id)
 );
 COMMENT ON TABLE billadj.backfill_stream IS 'accounts and meters that backfill() with learn charged rows of, and has yet to learn anew';
-COMMENT ON COLUMN billadj.backfill_stream.attachment_id IS 'the attachment';
 COMMENT ON COLUMN billadj.backfill_stream.account IS 'who is billed';
 COMMENT ON COLUMN billadj.backfill_stream.meter IS 'what was counted';
+COMMENT ON COLUMN billadj.backfill_stream.attachment_id IS 'the attachment';
 COMMENT ON COLUMN billadj.backfill_stream.created_at IS 'when the first of these rows was charged';
 COMMENT ON COLUMN billadj.backfill_stream.created_by IS 'the login that did';
 GRANT UPDATE, DELETE ON billadj.backfill_stream TO billadj_operator, billadj_admin;
