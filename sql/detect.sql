@@ -258,7 +258,11 @@ INSERT INTO one_by_one SELECT a || ' again ' || g, a, 'calls', 5, timestamptz '2
 SELECT account, row_count, detail, notified_at IS NOT NULL AS notified, (SELECT count(*) FROM billadj.open_anomaly o WHERE o.anomaly_id = a.anomaly_id) AS shown,
        (SELECT count(*) FROM billadj.hold h WHERE h.anomaly_id = a.anomaly_id) AS holds, billadj.explain_anomaly(anomaly_id) ->> 'sentence' AS sentence
   FROM billadj.anomaly a WHERE account IN ('twice-8', 'twice-9') AND rule = 'duplicate' ORDER BY account;
-SELECT account, rule, state FROM billadj.detect_due('2024-01-05 04:10+00') WHERE rule = 'duplicate';
+-- its day passes before it was looked up: it waits on, and whoever is told then has a day to see it
+INSERT INTO one_by_one SELECT a || ' next day', a, 'calls', 5, '2024-01-06 00:00+00' FROM unnest(ARRAY['twice-8', 'twice-9']) a;
+SELECT account, state, closes_at FROM billadj.anomaly WHERE account IN ('twice-8', 'twice-9') AND rule = 'duplicate' ORDER BY account;
+SELECT account, rule, state FROM billadj.detect_due('2024-01-06 00:10+00') WHERE rule = 'duplicate';
+SELECT account, closes_at > now() AS shown_on FROM billadj.open_anomaly WHERE account IN ('twice-8', 'twice-9') AND rule = 'duplicate' ORDER BY account;
 SELECT account, state, row_count, detail -> 'confirmed' AS confirmed, detail #>> '{repeats,event_key}' AS first_key, notified_at IS NOT NULL AS notified
   FROM billadj.anomaly WHERE account IN ('twice-8', 'twice-9') AND rule = 'duplicate' ORDER BY account;
 SELECT count(*) AS again FROM billadj.confirm_duplicates();
