@@ -50,6 +50,20 @@ SELECT count(*) AS none FROM billadj.detect_due('2024-01-31 00:00');
 SELECT * FROM billadj.detect_due('infinity');
 SELECT meter, peer_group, accounts, round(level::numeric, 3) AS level, cardinality(day_shape) AS hours FROM billadj.peer_group;
 
+-- ---- new keys beside them: in a group, in one too small, and where nobody is known ----
+INSERT INTO billadj.account (account, peer_group) VALUES ('new1', 'small'), ('new2', 'small'), ('new3', NULL), ('new4', NULL);
+INSERT INTO billadj.peer_group (meter, peer_group, accounts, level, spread, largest, zero_share, day_shape, row_level, row_spread, row_noise)
+SELECT meter, 'small', 12, level, spread, largest, zero_share, day_shape, row_level, row_spread, row_noise FROM billadj.peer_group;
+INSERT INTO u SELECT a || ' ' || g, a, usual(g) * CASE WHEN a = 'new1' AND g = 5 THEN 1000 WHEN a = 'new2' AND g = 6 THEN 0.001 WHEN a = 'new3' AND g = 0 THEN 5000 ELSE 1 END,
+                     timestamptz '2024-02-01' + g * interval '1 hour'
+  FROM generate_series(0, 8) g, unnest(ARRAY['new1', 'new2', 'new3', 'new4']) a;
+SELECT a.account, a.rule, a.row_count, a.unit_factor, a.detail, e ->> 'sentence' AS sentence, e -> 'peers' ->> 'says' AS says
+  FROM billadj.anomaly a, billadj.explain_anomaly(a.anomaly_id) e WHERE a.account LIKE 'new%' ORDER BY 1;
+DELETE FROM billadj.peer_group WHERE peer_group = 'small';
+SELECT account, billadj.peers_of(account, 'calls') FROM unnest(ARRAY['new1', 'ann', 'nobody']) AS account;
+DELETE FROM billadj.peer_group;
+SELECT billadj.peers_of('new1', 'calls');
+
 -- ---- an incident explained ----
 INSERT INTO u VALUES ('ann spike', 'ann', 90000, timestamptz '2024-01-01' + 761 * interval '1 hour'), ('bob spike', 'bob', 95000, timestamptz '2024-01-01' + 701 * interval '1 hour');
 SELECT a.account, a.rule, e ->> 'sentence' AS sentence FROM billadj.anomaly a, billadj.explain_anomaly(a.anomaly_id) e WHERE a.account IN ('ann', 'bob') ORDER BY 1, 2 DESC;

@@ -198,8 +198,8 @@ billadj_replace_baseline(PG_FUNCTION_ARGS)
 
 /*
  * billadj.peer_profile(baselines bytea[], mature boolean) → double precision[]:
- * accounts, level, spread, largest, zero share, the day by the hour; NULL: no
- * account is old enough.
+ * accounts, level, spread, largest, zero share, the day by the hour, and level,
+ * spread and noise of rows; NULL: no account is old enough.
  */
 PG_FUNCTION_INFO_V1(billadj_peer_profile);
 Datum
@@ -208,7 +208,7 @@ billadj_peer_profile(PG_FUNCTION_ARGS)
 	Series		states = series_arg(PG_GETARG_DATUM(0), BYTEAOID, -1, false, TYPALIGN_INT);
 	bool		mature = PG_GETARG_BOOL(1);
 	BjPeer		peer = {0};
-	Datum		values[5 + 24];
+	Datum		values[5 + 24 + 3];
 
 	for (int i = 0; i < states.n; i++)
 	{
@@ -228,6 +228,9 @@ billadj_peer_profile(PG_FUNCTION_ARGS)
 	values[4] = Float8GetDatum(peer.zero_share);
 	for (int hour = 0; hour < 24; hour++)
 		values[5 + hour] = Float8GetDatum(peer.day_shape[hour]);
+	values[29] = Float8GetDatum(peer.row_level);
+	values[30] = Float8GetDatum(peer.row_spread);
+	values[31] = Float8GetDatum(peer.row_noise);
 	PG_RETURN_ARRAYTYPE_P(construct_array(values, lengthof(values), FLOAT8OID, sizeof(float8),
 										  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }

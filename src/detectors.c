@@ -54,13 +54,16 @@ static const Column detector_columns[NCOLUMNS] = {
 enum
 {
 	PEER_METER, PEER_GROUP, PEER_ACCOUNTS, PEER_LEVEL, PEER_SPREAD, PEER_LARGEST,
-	PEER_ZERO_SHARE, PEER_DAY_SHAPE, NPEERCOLUMNS
+	PEER_ZERO_SHARE, PEER_DAY_SHAPE, PEER_ROW_LEVEL, PEER_ROW_SPREAD,
+	PEER_ROW_NOISE, NPEERCOLUMNS
 };
 
 static const Column peer_columns[NPEERCOLUMNS] = {
 	{"meter", TEXTOID, true}, {"peer_group", TEXTOID, true}, {"accounts", INT4OID, true},
 	{"level", FLOAT8OID, true}, {"spread", FLOAT8OID, true}, {"largest", FLOAT8OID, true},
-	{"zero_share", FLOAT8OID, true}, {"day_shape", FLOAT8ARRAYOID, true}
+	{"zero_share", FLOAT8OID, true}, {"day_shape", FLOAT8ARRAYOID, true},
+	{"row_level", FLOAT8OID, true}, {"row_spread", FLOAT8OID, true},
+	{"row_noise", FLOAT8OID, true}
 };
 
 static const Column account_columns[] = {
@@ -405,6 +408,9 @@ visit_peer(HeapTuple tuple, TupleDesc desc, const AttrNumber *att)
 	p.peer.spread = float_of(tuple, att[PEER_SPREAD], desc);
 	p.peer.largest = float_of(tuple, att[PEER_LARGEST], desc);
 	p.peer.zero_share = float_of(tuple, att[PEER_ZERO_SHARE], desc);
+	p.peer.row_level = float_of(tuple, att[PEER_ROW_LEVEL], desc);
+	p.peer.row_spread = float_of(tuple, att[PEER_ROW_SPREAD], desc);
+	p.peer.row_noise = float_of(tuple, att[PEER_ROW_NOISE], desc);
 	if (p.peer.accounts < LEAST_ACCOUNTS || ARR_NDIM(shape) != 1 ||
 		ARR_DIMS(shape)[0] != 24 || ARR_HASNULL(shape))
 		return;
@@ -713,4 +719,12 @@ bj_detectors_peer(KeyText account, KeyText meter)
 			all = &known.peers[i].peer;
 	}
 	return all;
+}
+
+const char *
+bj_detectors_peer_group(const BjPeer *peer)
+{
+	const Peer *known_as = (const Peer *) ((const char *) peer - offsetof(Peer, peer));
+
+	return known_as->group;
 }

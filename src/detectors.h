@@ -86,6 +86,9 @@ extern void bj_detectors_minimum(KeyText account, const char *currency,
 /* What comparable accounts do of the meter; NULL: nobody knows. */
 extern const BjPeer *bj_detectors_peer(KeyText account, KeyText meter);
 
+/* The name of the group that the above returned; "": all of the meter. */
+extern const char *bj_detectors_peer_group(const BjPeer *peer);
+
 extern const char *bj_action_name(BjAction action);
 
 /*

@@ -391,6 +391,19 @@ clock_of(const BjBaseline *baseline, const DetectRow *row)
 		Min(row->occurred_at, GetCurrentTimestamp());
 }
 
+/* {"peers": {"group": …, "accounts": …, "own_rows": …}}; no group: all of the meter */
+static Jsonb *
+peers_detail(const BjPeer *peer, const BjJudgement *j)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfoString(&text, "{\"peers\": {\"group\": ");
+	escape_json(&text, bj_detectors_peer_group(peer));
+	appendStringInfo(&text, ", \"accounts\": %d, \"own_rows\": %d}}", peer->accounts, j->own_rows);
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data)));
+}
+
 static Anomaly *
 open_anomaly(Incidents *in, const DetectRow *row, const BjJudgement *j,
 			 BjFamily family, const char *rule, const DetectPolicy *policy)
@@ -422,6 +435,8 @@ open_anomaly(Incidents *in, const DetectRow *row, const BjJudgement *j,
 	if (family == BJ_FAMILY_ROW)
 		a->closes_at = midnight_after(in->clock);
 	strlcpy(a->currency, row->price->price.currency, sizeof(a->currency));
+	if (family == BJ_FAMILY_LEVEL && j->by_peers)
+		a->detail = peers_detail(in->detect.peer, j);
 	in->anomalies = lappend(in->anomalies, a);
 	return a;
 }

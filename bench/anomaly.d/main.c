@@ -404,6 +404,10 @@ main(int argc, char **argv)
 		}
 		else if (strcmp(part, "credits") == 0)
 			part_credits();
+		else if (strcmp(part, "young-development") == 0)
+			part_young("development", DEVELOPMENT_SEED);
+		else if (strcmp(part, "young-test") == 0)
+			part_young("test", TEST_SEED);
 		else
 		{
 			fprintf(stderr, "anomaly: no part \"%s\"\n", part);

@@ -5,6 +5,8 @@
 #ifndef ANOMALY_PARTS_H
 #define ANOMALY_PARTS_H
 
+#include <stdint.h>
+
 /* The CloudWatch series in this folder. */
 extern void part_nab(const char *folder);
 
@@ -18,5 +20,9 @@ extern void part_retail(const char *file);
 extern void part_cost(int count, char **instructions);
 extern void part_counted(int number);
 extern void anomaly_counted(int number);
+
+/* New keys in a world of this seed. */
+extern void part_young(const char *name, uint64_t seed);
+
 
 #endif							/* ANOMALY_PARTS_H */

@@ -149,6 +149,51 @@ judge_first(const BjPeer *peer, const Sale *sale)
 	return judgement;
 }
 
+/* Rows 2 to 20 of one customer, as they are and with the planted one. */
+typedef struct Young
+{
+	int			rows;
+	int			alerts;
+	int			found;
+	double		highest;
+	double		least;
+} Young;
+
+static void
+judge_young(const BjPeer *peer, const Sale *sale, int count, Young *young)
+{
+	static BjStream stream;
+	static BjStream copy;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement judgement;
+
+	detect.peer = peer;
+	bj_stream_init(&stream);
+	for (int i = 0; i < count && i < 20; i++)
+	{
+		BjRow		row = as_row(&sale[i]);
+		Sale		planted = sale[i];
+		BjRow		wrong;
+
+		planted.quantity = PLANTED;
+		wrong = as_row(&planted);
+		copy = stream;
+		bj_stream_observe(&stream, &detect, &row, &judgement);
+		if (i == 0)
+			continue;
+		young->rows++;
+		/* rules for single rows have nothing to do with peers */
+		if (judgement.opened)
+			young->alerts++;
+		if (judgement.rules == 0 && judgement.score > young->highest)
+			young->highest = judgement.score;
+		bj_stream_observe(&copy, &detect, &wrong, &judgement);
+		young->found += judgement.opened;
+		if (young->rows == 1 || judgement.score < young->least)
+			young->least = judgement.score;
+	}
+}
+
 void
 part_retail(const char *file)
 {
@@ -159,6 +204,7 @@ part_retail(const char *file)
 	double		largest = 0.0;
 	double		highest = 0.0;
 	double		threshold = bj_detect_defaults().threshold;
+	Young		young = {0};
 	BjPeer		peer;
 	BjJudgement judgement;
 
@@ -180,6 +226,12 @@ part_retail(const char *file)
 		alerts += judgement.score >= threshold;
 		highest = judgement.score > highest ? judgement.score : highest;
 	}
+	/* and every later one of the first 20, and the planted one in its place */
+	for (int c = 0; c < customers; c++)
+	{
+		peer = others(first, customers, c);
+		judge_young(&peer, sales + first[c], first[c + 1] - first[c], &young);
+	}
 	peer = others(first, customers, -1);
 	sales[n] = sales[n - 1];
 	sales[n].quantity = PLANTED;
@@ -190,4 +242,6 @@ part_retail(const char *file)
 		   bj_reason_name(judgement.reason), judgement.hi,
 		   judgement.score >= threshold ? "yes" : "**no**");
 	printf("| %d real first rows | at most %.3f | | | %d |\n", customers, highest, alerts);
+	printf("| %d real rows 2 to 20 of a customer | at most %.3f | | | %d |\n", young.rows, young.highest, young.alerts);
+	printf("| the planted one in place of each of them | at least %.3f | | | %d |\n", young.least, young.found);
 }

@@ -118,6 +118,18 @@ usual_width(const BjBaseline *b, double sigma)
 		exp2_of(bj_tail_quantile(&b->tails[CH_RESIDUAL], OUTSIDE, (uint32_t) (HELD_WEIGHT * b->observations)));
 }
 
+/* A young stream, by what comparable accounts do and its own few rows. */
+static void
+describe_young(const BjBaseline *b, const Finding *f, BjJudgement *judgement)
+{
+	judgement->expected = exp2_of(f->peer_expected);
+	judgement->lo = f->peer_lo > BJ_NO_LOG ? exp2_of(f->peer_lo) : 0;
+	judgement->hi = exp2_of(f->peer_hi);
+	judgement->ratio = judgement->observed / judgement->expected;
+	judgement->by_peers = true;
+	judgement->own_rows = b->nonzero;
+}
+
 /* What was expected of an observation, in the unit of the rows. */
 void
 bj_describe(const BjBaseline *b, const Finding *f, BjJudgement *judgement)
@@ -131,6 +143,9 @@ bj_describe(const BjBaseline *b, const Finding *f, BjJudgement *judgement)
 	judgement->hi = (f->forecast.best + width) * scale;
 	judgement->ratio = f->forecast.best > 0 ? f->x / f->forecast.best : 0;
 	judgement->since = f->at;
+	judgement->by_peers = false;
+	if (f->channel == CH_FIRST && f->decades >= LEAST_ALERT)
+		describe_young(b, f, judgement);
 }
 
 /*
@@ -153,16 +168,6 @@ onset(BjBaseline *b, const BjDetect *detect, int64_t at, double decades)
 	b->alert_at = at;
 	b->alert_decades = keep(decades);
 	return decades;
-}
-
-/* A first row has nothing to be expected by but what comparable accounts do. */
-static void
-describe_peer(const BjPeer *peer, BjJudgement *judgement)
-{
-	judgement->expected = exp2_of(peer->level);
-	judgement->lo = 0;
-	judgement->hi = exp2_of(peer->largest);
-	judgement->ratio = judgement->observed / judgement->expected;
 }
 
 /*
@@ -199,8 +204,6 @@ announce(const BjBaseline *b, const BjDetect *detect, const Finding *f,
 		if (f->channel == CH_RUN && b->runs_ended > 0)
 			judgement->longest = exp2_of(b->tails[CH_RUN].largest) - 1;
 		judgement->family = BJ_FAMILY_LEVEL;
-		if (judgement->reason == BJ_REASON_FIRST_ROW && detect->peer != NULL)
-			describe_peer(detect->peer, judgement);
 	}
 }
 
@@ -215,7 +218,10 @@ observe(BjStream *stream, const BjDetect *detect, int64_t at, double x,
 	double		decades;
 
 	bj_judge(b, detect, at, x, gap, rows, &f);
-	decades = onset(b, detect, at, bj_calibrated(f.decades));
+	decades = bj_calibrated(f.decades);
+	/* what others do leaves no trace in the baseline */
+	if (f.channel != CH_FIRST)
+		decades = onset(b, detect, at, decades);
 	announce(b, detect, &f, decades, judgement);
 	bj_incident_step(stream, detect, &f, decades, judgement);
 	bj_learn(b, &f);

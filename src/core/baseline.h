@@ -43,7 +43,7 @@ typedef enum BjReason
 	BJ_REASON_PATTERN,			/* the shape of the day no longer fits */
 	BJ_REASON_ZONE,				/* the usual day, some hours off: see lag */
 	BJ_REASON_STUCK,			/* the same value again and again */
-	BJ_REASON_FIRST_ROW,		/* absurd beside comparable accounts */
+	BJ_REASON_FIRST_ROW,		/* first rows, absurd beside comparable accounts */
 	/* cadence */
 	BJ_REASON_GAP,
 	/* price */
@@ -111,7 +111,10 @@ typedef struct BjPeer
 								 * stay below */
 	double		zero_share;		/* of rows, 0..1 */
 	double		day_shape[24];	/* usual value of the hour, 1 = the average */
-	double		sums[5];		/* of bj_peer_add(), until finished */
+	double		row_level;		/* mean of the means of log2 of a row > 0 */
+	double		row_spread;		/* standard deviation of it */
+	double		row_noise;		/* usual one of a row from its account's mean */
+	double		sums[9];		/* of bj_peer_add(), until finished */
 } BjPeer;
 
 /* How to detect.  bj_detect_defaults() is what ships. */
@@ -189,6 +192,10 @@ typedef struct BjJudgement
 	bool		price_opened;
 	bool		price_closed;
 	double		price_expected; /* usual unit price, or 0 */
+
+	/* of a young stream: expected, lo and hi are by comparable accounts too */
+	bool		by_peers;
+	int32_t		own_rows;		/* of it that they are by */
 } BjJudgement;
 
 /*

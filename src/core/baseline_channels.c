@@ -168,8 +168,8 @@ measure(const BjBaseline *b, bool sizes, Finding *f)
 }
 
 /* None speaks before there is some evidence. */
-static bool
-is_young(const BjBaseline *b, const Finding *f)
+bool
+bj_is_young(const BjBaseline *b, const Finding *f)
 {
 	return b->observations < LEAST_OBSERVATIONS || f->at - b->first_at < LEAST_AGE;
 }
@@ -335,7 +335,7 @@ weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 
 	f->decades = 0;
 	f->channel = CH_RESIDUAL;
-	if (!is_young(b, f))
+	if (!bj_is_young(b, f))
 		weigh_tails(b, detect, f);
 	f->tail_decades = f->decades;
 	f->rarity[CH_NOTHING] = nothing_rarity(b, f);
@@ -401,7 +401,7 @@ bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at, double x,
 	f->run = b->observations > 0 && x == b->run_value ? b->run + 1 : 1;
 	smooth(b, f);
 	if (detect->peer != NULL)
-		f->rarity[CH_FIRST] = bj_peer_decades(detect->peer, b, x);
+		bj_peer_judge(detect->peer, b, f);
 	if (sizes)
 		bj_sizes_judge(b, f);
 	bj_days_judge(b, f);

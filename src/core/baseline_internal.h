@@ -322,6 +322,9 @@ typedef struct Forecast
 #define BJ_LANES ((BJ_CHANNELS + 1) / 2 * 2)
 #define BJ_OTHERS ((CH_ALL - BJ_CHANNELS + 1) / 2 * 2)	/* without a tail */
 
+/* Where there is no logarithm: of zero. */
+#define BJ_NO_LOG (-1000.0)
+
 /* One observation, judged. */
 typedef struct Finding
 {
@@ -357,6 +360,10 @@ typedef struct Finding
 	double		tail_decades;	/* the best of the channels with a tail */
 	double		decades;		/* of the whole */
 	int			channel;		/* the best */
+	/* beside comparable accounts, when CH_FIRST is not 0; log2, unscaled */
+	double		peer_expected;
+	double		peer_lo;
+	double		peer_hi;
 } Finding;
 
 enum
@@ -397,7 +404,7 @@ extern void bj_days_follow(BjBaseline *b, const Finding *f, bool learn);
 extern void bj_days_turn(BjBaseline *b, int64_t at);
 
 /* baseline_peer.c */
-extern double bj_peer_decades(const BjPeer *peer, const BjBaseline *b, double x);
+extern void bj_peer_judge(const BjPeer *peer, const BjBaseline *b, Finding *f);
 
 /* baseline_rarity.c */
 extern double bj_tail_rarity(const BjTail *tail, double magnitude, uint32_t n);
@@ -412,6 +419,7 @@ extern void bj_tail_halve(BjTail *tail);
 extern double bj_tail_quantile(const BjTail *tail, double share, uint32_t n);
 
 /* baseline_channels.c */
+extern bool bj_is_young(const BjBaseline *b, const Finding *f);
 extern void bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at,
 					 double x, double gap, double rows, Finding *f);
 extern void bj_learn(BjBaseline *b, const Finding *f);

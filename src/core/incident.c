@@ -93,7 +93,8 @@ note_ratio(BjIncident *incident, const Finding *f, BjJudgement *judgement)
 	}
 	incident->excess += f->x - f->forecast.seasonal;
 	judgement->unit = unit_of(incident);
-	if (judgement->family == BJ_FAMILY_LEVEL && judgement->reason != BJ_REASON_NONE && judgement->unit != 0)
+	if (judgement->family == BJ_FAMILY_LEVEL && judgement->reason != BJ_REASON_NONE && judgement->unit != 0 &&
+		judgement->reason != BJ_REASON_FIRST_ROW)
 		judgement->reason = judgement->unit == 2 ? BJ_REASON_DOUBLE : BJ_REASON_UNIT;
 }
 

@@ -78,7 +78,7 @@ GRANT EXECUTE ON FUNCTION billadj.confirm_duplicates() TO billadj_operator;
 CREATE FUNCTION billadj.peer_profile(baselines bytea[], mature boolean) RETURNS double precision[]
 AS 'MODULE_PATHNAME', 'billadj_peer_profile' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION billadj.peer_profile(bytea[], boolean)
-    IS 'what comparable accounts do: accounts, level, spread, largest, share of zeros, the day by the hour; mature: of accounts with four weeks of history only';
+    IS 'what comparable accounts do: accounts, level, spread, largest, share of zeros, the day by the hour, level, spread and noise of rows; mature: of accounts with four weeks of history only';
 REVOKE ALL ON FUNCTION billadj.peer_profile(bytea[], boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.peer_profile(bytea[], boolean) TO billadj_admin, billadj_operator;
 
@@ -105,15 +105,17 @@ BEGIN
     ), profile AS (
         SELECT s.meter, s.peer_group, CASE WHEN s.old[1] >= 8 THEN s.old ELSE s.every END AS p FROM summed s
     )
-    INSERT INTO billadj.peer_group AS g (meter, peer_group, accounts, level, spread, largest, zero_share, day_shape)
-    SELECT p.meter, p.peer_group, p.p[1]::integer, p.p[2], p.p[3], p.p[4], p.p[5], p.p[6:29]
+    INSERT INTO billadj.peer_group AS g (meter, peer_group, accounts, level, spread, largest, zero_share, day_shape, row_level, row_spread, row_noise)
+    SELECT p.meter, p.peer_group, p.p[1]::integer, p.p[2], p.p[3], p.p[4], p.p[5], p.p[6:29], p.p[30], p.p[31], p.p[32]
       FROM profile p
      WHERE p.p[1] >= 8
         ON CONFLICT ON CONSTRAINT peer_group_pkey DO UPDATE
        SET accounts = excluded.accounts, level = excluded.level, spread = excluded.spread, largest = excluded.largest,
-           zero_share = excluded.zero_share, day_shape = excluded.day_shape, refreshed_at = clock_timestamp()
-     WHERE (g.accounts, g.level, g.spread, g.largest, g.zero_share, g.day_shape)
-           IS DISTINCT FROM (excluded.accounts, excluded.level, excluded.spread, excluded.largest, excluded.zero_share, excluded.day_shape);
+           zero_share = excluded.zero_share, day_shape = excluded.day_shape,
+           row_level = excluded.row_level, row_spread = excluded.row_spread, row_noise = excluded.row_noise, refreshed_at = clock_timestamp()
+     WHERE (g.accounts, g.level, g.spread, g.largest, g.zero_share, g.day_shape, g.row_level, g.row_spread, g.row_noise)
+           IS DISTINCT FROM (excluded.accounts, excluded.level, excluded.spread, excluded.largest, excluded.zero_share, excluded.day_shape,
+                             excluded.row_level, excluded.row_spread, excluded.row_noise);
     GET DIAGNOSTICS written = ROW_COUNT;
     RETURN written;
 END
@@ -501,6 +503,9 @@ DECLARE
                           ELSE format('%s to %s is usual (99 %% of its values)', billadj.short_number(lower), billadj.short_number(upper) || unit) END;
     detail   jsonb := coalesce(anomaly -> 'detail', '{}');
     others   text;
+    compared text := CASE WHEN detail ? 'peers' THEN format('%s accounts %s', detail #>> '{peers,accounts}',
+                                                            CASE WHEN detail #>> '{peers,group}' <> '' THEN format('of the group %s', detail #>> '{peers,group}') ELSE 'of all groups' END)
+                          ELSE 'comparable accounts' END;
     said     text;
 BEGIN
     -- a bucket is named by its beginning, a row by its own time
@@ -524,8 +529,13 @@ BEGIN
                                 CASE WHEN (anomaly ->> 'lag_hours')::integer < 0 THEN 'early' ELSE 'late' END, at)
         WHEN 'stuck' THEN format('%s has reported exactly %s again and again until %s; the longest such run before had %s', subject, value, at,
                                  CASE WHEN round(coalesce(longest, 0)) <= 1 THEN 'one row' ELSE billadj.short_number(round(longest)) || ' rows' END)
-        WHEN 'first_row' THEN format('the first row%s of %s %s %s on %s, where 99.9 %% of the rows of comparable accounts stay below %s', CASE WHEN rows = 1 THEN '' ELSE 's' END,
-                                     subject, CASE WHEN rows = 1 THEN 'has' ELSE 'have up to' END, value, at, billadj.short_number((anomaly ->> 'upper_bound')::double precision) || unit)
+        WHEN 'first_row' THEN CASE
+            WHEN (detail #>> '{peers,own_rows}')::integer > 0
+                THEN format('%s, which is new, came to %s on %s, where %s to %s is expected by its own %s row%s before and by those of %s', subject, value, at,
+                            billadj.short_number((anomaly ->> 'lower_bound')::double precision), billadj.short_number((anomaly ->> 'upper_bound')::double precision) || unit,
+                            detail #>> '{peers,own_rows}', CASE WHEN detail #>> '{peers,own_rows}' = '1' THEN '' ELSE 's' END, compared)
+            ELSE format('the first row%s of %s %s %s on %s, where 99.9 %% of the rows of %s stay below %s', CASE WHEN rows = 1 THEN '' ELSE 's' END,
+                        subject, CASE WHEN rows = 1 THEN 'has' ELSE 'have up to' END, value, at, compared, billadj.short_number((anomaly ->> 'upper_bound')::double precision) || unit) END
         WHEN 'gap' THEN format(CASE WHEN anomaly ->> 'state' = 'open' THEN '%s has had no rows since %s; one is due every %s' ELSE '%s had no rows from %s on for %4$s; one is due every %3$s' END,
                                subject, since, billadj.short_time(longest), billadj.short_time(observed))
         WHEN 'price' THEN format('%s has been charged %s a unit of %s since %s, where %s was usual', anomaly ->> 'account',
@@ -648,6 +658,25 @@ REVOKE ALL ON FUNCTION billadj.minimum_text(numeric, numeric, numeric, text) FRO
 GRANT EXECUTE ON FUNCTION billadj.minimum_text(numeric, numeric, numeric, text)
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
 
+-- As the commit of usage chooses: the account's own group, else all of the meter.
+CREATE FUNCTION billadj.peers_of(account text, meter text) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+SELECT jsonb_build_object('group', coalesce(p.peer_group, ''), 'accounts', coalesce(p.accounts, 0), 'says', CASE
+           WHEN p.peer_group <> '' THEN format('a new key is compared with %s accounts of the group %s', p.accounts, p.peer_group)
+           WHEN p.peer_group = '' AND own.name IS NULL THEN format('a new key is compared with %s accounts of all groups', p.accounts)
+           WHEN p.peer_group = '' THEN format('a new key is compared with %s accounts of all groups, since fewer than 8 of the group %s are known', p.accounts, own.name)
+           ELSE 'a new key is compared with nobody, since fewer than 8 accounts of the meter are known: its first rows are held to the rules for single rows alone' END)
+  FROM (SELECT (SELECT nullif(a.peer_group, '') FROM billadj.account a WHERE a.account = peers_of.account) AS name) own
+  LEFT JOIN LATERAL (SELECT g.peer_group, g.accounts FROM billadj.peer_group g
+                      WHERE g.meter = peers_of.meter AND g.peer_group IN (own.name, '') ORDER BY g.peer_group DESC LIMIT 1) p ON true
+$function$;
+COMMENT ON FUNCTION billadj.peers_of(text, text) IS 'whom the first rows of an account on a meter are compared with: group (empty: all of the meter), accounts, and a sentence';
+REVOKE ALL ON FUNCTION billadj.peers_of(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.peers_of(text, text)
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+
 CREATE FUNCTION billadj.explain_anomaly(anomaly_id bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -695,7 +724,7 @@ BEGIN
                                         'reached', a.money_at_risk >= a.min_money, 'text', billadj.minimum_text(a.min_money, a.min_share, a.usual_bill, a.currency)) END),
         'detector_id', a.detector_id, 'action', a.action, 'charge_id', a.charge_id,
         'held', EXISTS (SELECT FROM billadj.hold h WHERE h.account = a.account AND h.anomaly_id = a.anomaly_id AND h.ended_at IS NULL),
-        'detail', a.detail, 'verdicts', said, 'similar', alike);
+        'detail', a.detail, 'peers', billadj.peers_of(a.account, a.meter) || coalesce(a.detail -> 'peers', '{}'), 'verdicts', said, 'similar', alike);
 END
 $function$;
 COMMENT ON FUNCTION billadj.explain_anomaly(bigint) IS

@@ -457,6 +457,78 @@ check_several(void)
 	ok(logs == 0 && powers == 0, "several logarithms and powers at once are those of one at a time: %d and %d differ", logs, powers);
 }
 
+/* One who is new: a factor from one row on, and what is to be said of it. */
+typedef struct YoungCase
+{
+	const char *name;
+	double		size;			/* beside the others */
+	int			from;
+	int			until;
+	double		factor;
+	bool		told;
+} YoungCase;
+
+static const YoungCase young_cases[] = {
+	{"as the others", 5, 0, 0, 1, false},
+	{"thirty times smaller", 0.1, 0, 0, 1, false},
+	{"ten times larger", 50, 0, 0, 1, false},
+	{"a trial of six rows", 5, 0, 6, 0.01, false},
+	{"a thousand times too much from row 2 on", 5, 1, 8, 1000, true},
+	{"a thousand times too much from row 13 on", 5, 12, 14, 1000, true},
+	{"a thousand times too much on the second day", 5, 30, 32, 1000, true},
+	{"sixty times too much", 5, 6, 8, 60, true},
+	{"sixty times too much of a small one", 0.5, 6, 8, 60, false},
+	{"a hundred times too little", 5, 6, 8, 0.01, true},
+	{"a hundred times too little of a large one", 50, 6, 8, 0.01, false},
+	{"too much from the first row on", 5, 0, 40, 3600, true},
+	{"three zeros", 5, 6, 9, 0, true},
+	{"zeros before it begins", 5, 0, 9, 0, false},
+	{"one zero", 5, 6, 7, 0, false},
+};
+
+static void
+check_young(const BjPeer *peer)
+{
+	static BjStream stream;
+	static BjStream alone;
+	BjDetect	detect = bj_detect_defaults();
+	BjDetect	without = bj_detect_defaults();
+	BjJudgement j;
+	BjJudgement k;
+
+	detect.peer = peer;
+	for (size_t i = 0; i < sizeof(young_cases) / sizeof(young_cases[0]); i++)
+	{
+		const YoungCase *c = &young_cases[i];
+		int			told = -1;
+		int			wrong = 0;
+
+		seed = 77;
+		bj_stream_init(&stream);
+		bj_stream_init(&alone);
+		for (int hour = 0; hour < 40; hour++)
+		{
+			BjRow		row = {.at = BEGIN + hour * BJ_HOUR,.quantity = c->size * usual(hour)};
+
+			row.quantity *= hour >= c->from && hour < c->until ? c->factor : 1;
+			bj_stream_observe(&stream, &detect, &row, &j);
+			bj_stream_observe(&alone, &without, &row, &k);
+			if (j.opened && told < 0)
+			{
+				told = hour;
+				wrong += j.reason != BJ_REASON_FIRST_ROW || !j.by_peers || (j.observed > j.expected) != (c->factor > 1) ||
+					(j.observed >= j.lo && j.observed <= j.hi) || j.own_rows > hour;
+			}
+			wrong += k.opened || k.by_peers;
+			/* of a stream that nothing is told of, peers leave no trace */
+			if (told < 0)
+				wrong += memcmp(&stream.baseline, &alone.baseline, sizeof(BjBaseline)) != 0;
+		}
+		ok((told >= 0) == c->told && (!c->told || (told >= c->from && told < c->until)), "%s: %d", c->name, told);
+		ok(wrong == 0, "%s: said as it is", c->name);
+	}
+}
+
 /* A new key beside nine others. */
 static void
 check_peers(void)
@@ -493,6 +565,7 @@ check_peers(void)
 	bj_stream_init(&stream);
 	bj_stream_observe(&stream, &detect, &row, &j);
 	ok(!j.opened, "one like theirs is none");
+	check_young(&peer);
 }
 
 /*

@@ -265,6 +265,9 @@ CREATE TABLE billadj.peer_group (
     largest      double precision NOT NULL,
     zero_share   double precision NOT NULL,
     day_shape    double precision[] NOT NULL,
+    row_level    double precision NOT NULL,
+    row_spread   double precision NOT NULL,
+    row_noise    double precision NOT NULL,
     refreshed_at timestamptz      NOT NULL DEFAULT clock_timestamp(),
     created_at   timestamptz      NOT NULL DEFAULT clock_timestamp(),
     created_by   text             NOT NULL DEFAULT session_user,
@@ -280,6 +283,9 @@ COMMENT ON COLUMN billadj.peer_group.spread IS 'standard deviation of it';
 COMMENT ON COLUMN billadj.peer_group.largest IS 'log2 of the value that 99.9 % of their rows stay below';
 COMMENT ON COLUMN billadj.peer_group.zero_share IS 'share of rows that are zero';
 COMMENT ON COLUMN billadj.peer_group.day_shape IS 'usual value of each hour of the day over the average';
+COMMENT ON COLUMN billadj.peer_group.row_level IS 'mean of the accounts'' means of log2 of a row above zero';
+COMMENT ON COLUMN billadj.peer_group.row_spread IS 'standard deviation of these means';
+COMMENT ON COLUMN billadj.peer_group.row_noise IS 'usual standard deviation of log2 of a row from its account''s mean';
 COMMENT ON COLUMN billadj.peer_group.refreshed_at IS 'when it was computed';
 COMMENT ON COLUMN billadj.peer_group.created_at IS 'when it was first computed';
 COMMENT ON COLUMN billadj.peer_group.created_by IS 'the login that did';
