@@ -466,24 +466,30 @@ typedef struct YoungCase
 	int			until;
 	double		factor;
 	bool		told;
+	int			again;			/* as many rows more from here on; 0: none */
 } YoungCase;
 
 static const YoungCase young_cases[] = {
-	{"as the others", 5, 0, 0, 1, false},
-	{"thirty times smaller", 0.1, 0, 0, 1, false},
-	{"ten times larger", 50, 0, 0, 1, false},
-	{"a trial of six rows", 5, 0, 6, 0.01, false},
-	{"a thousand times too much from row 2 on", 5, 1, 8, 1000, true},
-	{"a thousand times too much from row 13 on", 5, 12, 14, 1000, true},
-	{"a thousand times too much on the second day", 5, 30, 32, 1000, true},
-	{"sixty times too much", 5, 6, 8, 60, true},
-	{"sixty times too much of a small one", 0.5, 6, 8, 60, false},
-	{"a hundred times too little", 5, 6, 8, 0.01, true},
-	{"a hundred times too little of a large one", 50, 6, 8, 0.01, false},
-	{"too much from the first row on", 5, 0, 40, 3600, true},
-	{"three zeros", 5, 6, 9, 0, true},
-	{"zeros before it begins", 5, 0, 9, 0, false},
-	{"one zero", 5, 6, 7, 0, false},
+	{"as the others", 5, 0, 0, 1, false, 0},
+	{"thirty times smaller", 0.1, 0, 0, 1, false, 0},
+	{"ten times larger", 50, 0, 0, 1, false, 0},
+	{"a trial of six rows", 5, 0, 6, 0.01, false, 0},
+	{"a thousand times too much from row 2 on", 5, 1, 8, 1000, true, 0},
+	{"a thousand times too much from row 13 on", 5, 12, 14, 1000, true, 0},
+	{"a thousand times too much on the second day", 5, 30, 32, 1000, true, 0},
+	{"sixty times too much", 5, 6, 8, 60, true, 0},
+	{"sixty times too much of a small one", 0.5, 6, 8, 60, false, 0},
+	{"a hundred times too little", 5, 6, 8, 0.01, true, 0},
+	{"a hundred times too little of a large one", 50, 6, 8, 0.01, false, 0},
+	{"too much from the first row on", 5, 0, 40, 3600, true, 0},
+	{"three zeros", 5, 6, 9, 0, true, 0},
+	{"zeros before it begins", 5, 0, 9, 0, false, 0},
+	{"one zero", 5, 6, 7, 0, false, 0},
+	{"three zeros of one who had three before", 5, 1, 4, 0, false, 10},
+	{"twenty times larger", 100, 0, 0, 1, false, 0},
+	{"sixty times too much of a tiny one", 0.0025, 6, 8, 60, false, 0},
+	{"a row 2 that is 45 times a large row 1", 10, 1, 2, 45, false, 0},
+	{"sixty times too much of a large one", 40, 6, 8, 60, true, 0},
 };
 
 static void
@@ -510,14 +516,16 @@ check_young(const BjPeer *peer)
 		{
 			BjRow		row = {.at = BEGIN + hour * BJ_HOUR,.quantity = c->size * usual(hour)};
 
-			row.quantity *= hour >= c->from && hour < c->until ? c->factor : 1;
+			row.quantity *= (hour >= c->from && hour < c->until) ||
+				(c->again > 0 && hour >= c->again && hour < c->again + c->until - c->from) ? c->factor : 1;
 			bj_stream_observe(&stream, &detect, &row, &j);
 			bj_stream_observe(&alone, &without, &row, &k);
 			if (j.opened && told < 0)
 			{
 				told = hour;
 				wrong += j.reason != BJ_REASON_FIRST_ROW || !j.by_peers || (j.observed > j.expected) != (c->factor > 1) ||
-					(j.observed >= j.lo && j.observed <= j.hi) || j.own_rows > hour;
+					(j.observed >= j.lo && j.observed <= j.hi) || j.own_rows > hour ||
+					(hour > 3 && (j.expected < 150 * c->size || j.expected > 600 * c->size));
 			}
 			wrong += k.opened || k.by_peers;
 			/* of a stream that nothing is told of, peers leave no trace */
@@ -535,6 +543,7 @@ check_peers(void)
 {
 	static BjStream stream;
 	static BjPeer peer;
+	BjPeer		wide;
 	BjDetect	detect = bj_detect_defaults();
 	BjJudgement j;
 	BjRow		row = {.at = BEGIN,.quantity = 900000};
@@ -561,6 +570,14 @@ check_peers(void)
 	ok(j.opened && j.reason == BJ_REASON_FIRST_ROW, "beside peers it is: %s, %g", bj_reason_name(j.reason), j.score);
 	ok(j.expected < row.quantity / 100 && j.hi < row.quantity / 10 && j.ratio > 100,
 	   "what is expected of it is theirs: %g, at most %g", j.expected, j.hi);
+	/* however large single rows of theirs have been */
+	wide = peer;
+	wide.largest += 10;
+	detect.peer = &wide;
+	bj_stream_init(&stream);
+	bj_stream_observe(&stream, &detect, &row, &j);
+	ok(j.opened && j.reason == BJ_REASON_FIRST_ROW, "and where they have outliers: %g", j.score);
+	detect.peer = &peer;
 	row.quantity = 4000;
 	bj_stream_init(&stream);
 	bj_stream_observe(&stream, &detect, &row, &j);
