@@ -24,5 +24,4 @@ extern void anomaly_counted(int number);
 /* New keys in a world of this seed. */
 extern void part_young(const char *name, uint64_t seed);
 
-
 #endif							/* ANOMALY_PARTS_H */
