@@ -83,9 +83,9 @@ typedef struct Notes
 	MemoryContext context;		/* under TopTransactionContext */
 	struct streams_hash *hash;
 	DetectStream *last;			/* stream of the row before */
-	DetectRow  *rows;
+	DetectRow **blocks;			/* of rows, see row_at() */
+	uint32		nblocks;
 	uint32		n;
-	uint32		room;
 	uint32		checked;		/* rows before it were looked at for reject */
 	Level	   *levels;
 	DetectPrice *prices;
@@ -94,6 +94,20 @@ typedef struct Notes
 } Notes;
 
 static Notes *notes = NULL;		/* NULL until the transaction notes a row */
+
+/*
+ * Rows stand in blocks that never move: the first for those that are mostly
+ * all, the others of BLOCK_ROWS.
+ */
+#define FIRST_ROWS 8
+#define BLOCK_ROWS 512
+
+static inline DetectRow *
+row_at(uint32 i)
+{
+	return i < FIRST_ROWS ? &notes->blocks[0][i] :
+		&notes->blocks[1 + (i - FIRST_ROWS) / BLOCK_ROWS][(i - FIRST_ROWS) % BLOCK_ROWS];
+}
 
 /* ---- subtransactions ---- */
 
@@ -156,8 +170,9 @@ notes_open(void)
 	notes = MemoryContextAllocZero(context, sizeof(Notes));
 	notes->context = context;
 	notes->hash = streams_create(context, 16, NULL);
-	notes->room = 8;
-	notes->rows = MemoryContextAlloc(context, notes->room * sizeof(DetectRow));
+	notes->blocks = MemoryContextAlloc(context, sizeof(DetectRow *));
+	notes->blocks[0] = MemoryContextAlloc(context, FIRST_ROWS * sizeof(DetectRow));
+	notes->nblocks = 1;
 }
 
 static uint64
@@ -171,8 +186,9 @@ account_prefix(KeyText account)
 	return pg_ntoh64(prefix);
 }
 
+/* kept: the texts last as long as the transaction. */
 static DetectStream *
-stream_of(KeyText account, KeyText meter)
+stream_of(KeyText account, KeyText meter, bool kept)
 {
 	DetectStream key = {account, meter};
 	StreamEntry *entry;
@@ -187,8 +203,8 @@ stream_of(KeyText account, KeyText meter)
 	if (entry != NULL)
 		return entry->stream;
 	s = palloc0(sizeof(DetectStream));
-	s->account = bj_key_from_string(account.data, account.length);
-	s->meter = bj_key_from_string(meter.data, meter.length);
+	s->account = kept ? account : bj_key_from_string(account.data, account.length);
+	s->meter = kept ? meter : bj_key_from_string(meter.data, meter.length);
 	s->prefix = account_prefix(account);
 	entry = streams_insert_hash(notes->hash, s, hash, &found);
 	entry->stream = s;
@@ -217,6 +233,15 @@ price_copy(const CatalogPrice *from)
 	return copy;
 }
 
+static void
+add_block(void)
+{
+	/* each power of two there is room for as many again */
+	if ((notes->nblocks & (notes->nblocks - 1)) == 0)
+		notes->blocks = repalloc_huge(notes->blocks, 2 * notes->nblocks * sizeof(DetectRow *));
+	notes->blocks[notes->nblocks++] = palloc(BLOCK_ROWS * sizeof(DetectRow));
+}
+
 /* A copy, packed: a row has little else that needs memory of its own. */
 #define KEY_ROOM 8192
 
@@ -239,7 +264,7 @@ keep_key(KeyText key)
 
 void
 bj_detect_note(const Charge *c, const CatalogPrice *price, int64 charge_id,
-			   DetectStream **stream)
+			   DetectSlot *slot)
 {
 	MemoryContext old;
 	DetectRow  *row;
@@ -248,16 +273,18 @@ bj_detect_note(const Charge *c, const CatalogPrice *price, int64 charge_id,
 		notes_open();
 	old = MemoryContextSwitchTo(notes->context);
 	mark_level();
-	if (notes->n == notes->room)
+	if (notes->n == FIRST_ROWS + (notes->nblocks - 1) * BLOCK_ROWS)
+		add_block();
+	row = row_at(notes->n);
+	if (slot == NULL)
+		row->stream = stream_of(c->account, c->meter, false);
+	else
 	{
-		notes->room *= 2;
-		notes->rows = repalloc_huge(notes->rows, notes->room * sizeof(DetectRow));
+		if (slot->stream == NULL)
+			slot->stream = stream_of(slot->key->account, slot->key->meter, true);
+		row->stream = slot->stream;
 	}
-	row = &notes->rows[notes->n];
-	row->stream = stream != NULL && *stream != NULL ? *stream : stream_of(c->account, c->meter);
 	notes->last = row->stream;
-	if (stream != NULL)
-		*stream = row->stream;
 	row->event_key = keep_key(c->event_key);
 	row->occurred_at = c->occurred_at;
 	row->period_start = c->period_start;
@@ -328,15 +355,15 @@ put_in_order(uint32 from)
 	o.nstreams = 0;
 	for (uint32 i = from; i < notes->n; i++)
 	{
-		DetectStream *s = notes->rows[i].stream;
+		DetectStream *s = row_at(i)->stream;
 
 		s->n = 0;
 		s->placed = s->settled = false;
 		s->home = s->newest = NULL;
 	}
 	for (uint32 i = from; i < notes->n; i++)
-		if (notes->rows[i].stream->n++ == 0)
-			o.streams[o.nstreams++] = notes->rows[i].stream;
+		if (row_at(i)->stream->n++ == 0)
+			o.streams[o.nstreams++] = row_at(i)->stream;
 	for (uint32 i = 0; i < o.nstreams; i++)
 	{
 		o.streams[i]->first = place;
@@ -345,9 +372,9 @@ put_in_order(uint32 from)
 	}
 	for (uint32 i = from; i < notes->n; i++)
 	{
-		DetectStream *s = notes->rows[i].stream;
+		DetectStream *s = row_at(i)->stream;
 
-		o.rows[s->first + s->n++] = &notes->rows[i];
+		o.rows[s->first + s->n++] = row_at(i);
 	}
 	for (uint32 i = 0; i < o.nstreams; i++)
 	{
@@ -462,7 +489,7 @@ static void
 forget_ahead(void)
 {
 	for (uint32 i = 0; i < notes->n; i++)
-		notes->rows[i].stream->ahead = NULL;
+		row_at(i)->stream->ahead = NULL;
 }
 
 void

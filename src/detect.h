@@ -25,12 +25,18 @@ extern bool bj_detect_begin(void);
 typedef struct DetectStream DetectStream;
 
 /*
- * Notes a charge of cause usage, whose number is charge_id.  stream: where the
- * caller keeps the stream of the charge's account and meter, NULL before the
- * first of them; or NULL if he has no place for it.
+ * Where whoever keeps a key until the end of the transaction keeps the stream
+ * of its account and meter too.
  */
+typedef struct DetectSlot
+{
+	const TotalKey *key;
+	DetectStream *stream;		/* NULL until one of its rows is noted */
+} DetectSlot;
+
+/* Notes a charge of cause usage, whose number is charge_id; slot: or NULL. */
 extern void bj_detect_note(const Charge *charge, const CatalogPrice *price,
-						   int64 charge_id, DetectStream **stream);
+						   int64 charge_id, DetectSlot *slot);
 
 /*
  * At the end of a statement that noted rows: error UB201 where a detector with

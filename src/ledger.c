@@ -40,7 +40,7 @@ typedef struct Account
 	Decimal		own_booked;
 	int64		own_rows;
 	int64		own_postings;
-	DetectStream *noted;		/* what of its rows was noted; or NULL */
+	DetectSlot	noted;			/* what of its rows was */
 	DetectStream *stream;		/* at commit: likewise, of its account and meter */
 } Account;
 
@@ -268,6 +268,7 @@ account_make(const TotalKey *key)
 	a->key.meter = bj_key_from_string(key->meter.data, key->meter.length);
 	a->prefix = account_prefix(a->key.account);
 	a->level = 1;
+	a->noted.key = &a->key;
 	return a;
 }
 
@@ -353,7 +354,7 @@ bj_ledger_post(TierTotals *totals, const TotalKey *key, const CatalogPrice *pric
 	if (status != BJ_OK)
 		return status;
 
-	posting->stream = &a->noted;
+	posting->slot = &a->noted;
 	account_save(a);
 	a->own_quantity = after.quantity;
 	a->own_booked = after.booked;
@@ -728,7 +729,7 @@ join_streams(Settling *settling)
 
 		for (next = first; next < n && is_same_stream(settling->accounts[first], settling->accounts[next]); next++)
 			if (stream == NULL)
-				stream = settling->accounts[next]->noted;
+				stream = settling->accounts[next]->noted.stream;
 		if (stream != NULL && bj_detect_place(stream))
 			join_stream(settling, stream, first, next);
 	}

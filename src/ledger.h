@@ -24,7 +24,7 @@ typedef struct Posting
 	Position	before;			/* where this transaction believes to stand */
 	Decimal		amount;
 	bool		emptied;		/* no usage row is left: f is not due */
-	DetectStream **stream;		/* for bj_detect_note() */
+	DetectSlot *slot;			/* for bj_detect_note() */
 } Posting;
 
 extern void bj_ledger_init(void);

@@ -438,7 +438,7 @@ add_measure(Rating *r, UsageRow *row, int i, Rated *rated, const char *cause)
 		else
 			book_at_position(r, &charge, rated->price, &rated->fault, &posting);
 		if (r->detect && r->rated > rated_before)
-			bj_detect_note(&charge, rated->price, bj_charges_last_id(r->charges), posting.stream);
+			bj_detect_note(&charge, rated->price, bj_charges_last_id(r->charges), posting.slot);
 	}
 	if (rated->fault.sqlstate != 0)
 		park(r, row, i, &rated->fault);
