@@ -126,55 +126,54 @@ shrunk(double value, int visits, double otherwise)
 }
 
 /*
- * log2 of how much a forecast counts whose error is the least, or larger: it
- * is exp(-TRUST x).
+ * log2 of how much forecasts count, of which the error is the least of all, or
+ * larger: it is exp(-TRUST x), x clipped to 0..60.
  */
-static double
-log_weight_of(double error, double least)
+static inline Pair
+log_weights_of(Pair errors, double least)
 {
-	return -1.4426950 * TRUST * clip((error - least) / least, 0, 60);
+	Pair		x = (errors - least) / least;
+	PairBits	far;
+
+	x = (Pair) ((PairBits) x & (PairBits) (x > 0));
+	far = (PairBits) (x > 60);
+	x = (Pair) ((PairBits) x & ~far) + (Pair) ((PairBits) (Pair) {60, 60} & far);
+	return -1.4426950 * TRUST * x;
 }
 
 /*
- * The forecast of day and week alone.  weight: as of the least error of all,
+ * The forecast of day and week alone.  weights: as of the least error of all,
  * which mostly is the least of these two.
  */
 static double
-season_of(const BjBaseline *b, const double *each, const double *weight,
+season_of(const BjBaseline *b, const double *each, Pair weights,
 		  double season_least, double least)
 {
-	double		day = weight[2];
-	double		week = weight[3];
-
 	if (season_least != least)
-	{
-		day = exp2_of(log_weight_of(b->errors[2], season_least + 1e-9));
-		week = exp2_of(log_weight_of(b->errors[3], season_least + 1e-9));
-	}
-	day += 1e-12;
-	week += 1e-12;
-	return (day * each[2] + week * each[3]) / (day + week);
+		weights = exp2_pair(log_weights_of((Pair) {b->errors[2], b->errors[3]}, season_least + 1e-9));
+	weights += 1e-12;
+	return (weights[0] * each[2] + weights[1] * each[3]) / (weights[0] + weights[1]);
 }
 
 /*
- * Each forecast as good as its errors are small.  The slow level knows no
- * season: where the fast one does not hide it, it hardly counts.
+ * Each forecast as good as its errors are small: the best of all, and the
+ * seasonal one without the fast level.  The slow level knows no season: where
+ * the fast one does not hide it, it hardly counts.
  */
 static void
-mix(const double *weight, Forecast *forecast)
+mix(Pair levels, Pair season, double trend, Forecast *forecast)
 {
 	const double *each = forecast->each;
-	double		fast = weight[0] + 1e-12;
-	double		slow = weight[1] + 1e-12;
-	double		less = weight[1] * 0.05 + 1e-12;
-	double		day = weight[2] + 1e-12;
-	double		week = weight[3] + 1e-12;
-	double		trend = weight[4] + 1e-12;
+	Pair		fast = {levels[0] + 1e-12, 0};
+	Pair		slow = {levels[1] + 1e-12, levels[1] * 0.05 + 1e-12};
+	Pair		both;
 
-	forecast->best = (fast * each[0] + slow * each[1] + day * each[2] + week * each[3] + trend * each[4]) /
-		(fast + slow + day + week + trend);
-	forecast->seasonal = (less * each[1] + day * each[2] + week * each[3] + trend * each[4]) /
-		(less + day + week + trend);
+	season += 1e-12;
+	trend += 1e-12;
+	both = (fast * each[0] + slow * each[1] + season[0] * each[2] + season[1] * each[3] + trend * each[4]) /
+		(fast + slow + season[0] + season[1] + trend);
+	forecast->best = both[0];
+	forecast->seasonal = both[1];
 }
 
 /* Is one observation a day's sum? */
@@ -191,35 +190,28 @@ bj_levels_forecast(const BjBaseline *b, int64_t at, Forecast *forecast)
 	Place	   *place = &forecast->place;
 	double		season_least = b->errors[2] < b->errors[3] ? b->errors[2] : b->errors[3];
 	double		least = season_least;
-	double		weight[5];
 	Pair		values;
+	Pair		levels;
+	Pair		season;
 	Pair		trend;
-	Pair		weights;
-	Pair		season_weights;
 
 	bj_levels_place(b, at, place);
 	for (int i = 0; i < 5; i++)
 		least = b->errors[i] < least ? b->errors[i] : least;
-	for (int i = 0; i < 5; i++)
-		weight[i] = log_weight_of(b->errors[i], least + 1e-9);
 	values = exp2_pair((Pair) {slot_octaves(b->day[place->day]), slot_octaves(b->week[place->week])});
-	trend = exp2_pair((Pair) {clip(b->trend, -1000, 1000), weight[4]});
-	weights = exp2_pair((Pair) {weight[0], weight[1]});
-	season_weights = exp2_pair((Pair) {weight[2], weight[3]});
-	weight[0] = weights[0];
-	weight[1] = weights[1];
-	weight[2] = season_weights[0];
-	weight[3] = season_weights[1];
-	weight[4] = trend[1];
+	levels = exp2_pair(log_weights_of((Pair) {b->errors[0], b->errors[1]}, least + 1e-9));
+	season = exp2_pair(log_weights_of((Pair) {b->errors[2], b->errors[3]}, least + 1e-9));
+	trend = log_weights_of((Pair) {b->errors[4], b->errors[4]}, least + 1e-9);
+	trend = exp2_pair((Pair) {clip(b->trend, -1000, 1000), trend[0]});
 	place->day_value = signed_value(b->day[place->day], values[0]);
 	place->week_value = signed_value(b->week[place->week], values[1]);
 	forecast->each[0] = b->fast;
 	forecast->each[1] = b->slow;
 	forecast->each[2] = shrunk(place->day_value, place->day_visits, b->slow);
 	forecast->each[3] = shrunk(place->week_value, place->week_visits, forecast->each[2]);
-	forecast->season = season_of(b, forecast->each, weight, season_least, least);
+	forecast->season = season_of(b, forecast->each, season, season_least, least);
 	forecast->each[4] = forecast->season * trend[0];
-	mix(weight, forecast);
+	mix(levels, season, trend[1], forecast);
 	forecast->sigma = 1.25 * b->scale + 0.001 * size_of(b->slow) + 1e-9;
 	forecast->level = size_of(forecast->seasonal);
 	if (size_of(b->slow) > forecast->level)
