@@ -50,7 +50,7 @@ hour_slot(const BjBaseline *b, int hour)
 	return b->day[hour % 24 * 2];
 }
 
-#define LAGS 26					/* -12 to 12 hours, and one to make it even */
+#define LAGS 28					/* -12 to 12 hours, and some to make it two pairs */
 
 /* The logarithms of what is in some slots, an even number of them. */
 static void
@@ -70,19 +70,27 @@ log_slots(const int16_t *slots, int count, double floor, double *logs)
 static void
 misfits(const double *hours, const double *usual, double *errors)
 {
-	double		sums[LAGS] = {0};
-	double		squares[LAGS] = {0};
+	for (int k = 0; k < LAGS; k += 4)
+	{
+		Pair		sums[2] = {{0, 0}, {0, 0}};
+		Pair		squares[2] = {{0, 0}, {0, 0}};
 
-	for (int i = 0; i < 24; i++)
-		for (int k = 0; k < LAGS; k++)
+		for (int i = 0; i < 24; i++)
 		{
-			double		d = hours[i] - usual[i + k];
+			Pair		d[2];
 
-			sums[k] += d;
-			squares[k] += d * d;
+			memcpy(d, usual + i + k, sizeof(d));
+			d[0] = hours[i] - d[0];
+			d[1] = hours[i] - d[1];
+			sums[0] += d[0];
+			sums[1] += d[1];
+			squares[0] += d[0] * d[0];
+			squares[1] += d[1] * d[1];
 		}
-	for (int k = 0; k < LAGS; k++)
-		errors[k] = squares[k] - sums[k] * sums[k] / 24;
+		squares[0] -= sums[0] * sums[0] / 24;
+		squares[1] -= sums[1] * sums[1] / 24;
+		memcpy(errors + k, squares, sizeof(squares));
+	}
 }
 
 /* How much the usual day varies, in squared octaves. */
@@ -114,7 +122,7 @@ static void
 judge_zone(const BjBaseline *b, Finding *f)
 {
 	int16_t		slots[24 + 48];
-	double		logs[24 + 48 + 1];
+	double		logs[24 + 24 + LAGS] = {0};
 	double		errors[LAGS];
 	double		here;
 	double		best;
@@ -133,7 +141,6 @@ judge_zone(const BjBaseline *b, Finding *f)
 	for (int i = 0; i < 48; i++)
 		slots[24 + i] = hour_slot(b, (begin + i - 12 + 168) % 168);
 	log_slots(slots, 24 + 48, floor, logs);
-	logs[24 + 48] = 0;
 	misfits(logs, logs + 24, errors);
 	here = best = errors[12];
 	for (int off = -12; off <= 12; off++)
