@@ -62,6 +62,26 @@ SELECT count(DISTINCT score) > 1 AS scored
 FROM (SELECT billadj.anomaly_score(at, quantity, detector => '{"threshold": 0.9, "new_normal_days": 7, "onset_hours": 0}')
              OVER (ORDER BY at) AS score
       FROM series WHERE account = 'b') AS s;
+-- any of a detector: by the argument or by the parameter; single rows are not looked at; what is about prices or a clock says nothing
+SELECT count(*) FILTER (WHERE a IS DISTINCT FROM b) AS differ, count(*) FILTER (WHERE a IS DISTINCT FROM c) > 0 AS unlike_a_quantity
+FROM (SELECT billadj.anomaly_detail(at, reading, cumulative => true) OVER w AS a, billadj.anomaly_detail(at, reading, detector => '{"cumulative": true, "reset_day": 1}') OVER w AS b,
+             billadj.anomaly_detail(at, reading) OVER w AS c
+      FROM (SELECT at, sum(quantity) OVER (ORDER BY at) AS reading FROM series WHERE account = 'a') AS readings WINDOW w AS (ORDER BY at)) AS s;
+SELECT d ->> 'reason' AS by_default, e ->> 'reason' AS without_rules
+FROM (SELECT n, billadj.anomaly_detail('2024-01-01 UTC'::timestamptz + n * interval '1 hour', q) OVER w AS d,
+             billadj.anomaly_detail('2024-01-01 UTC'::timestamptz + n * interval '1 hour', q, detector => '{"rules": false}') OVER w AS e
+      FROM (SELECT g AS n, CASE WHEN g = 15 THEN -1 ELSE 10 + g % 3 END AS q FROM generate_series(1, 15) g) v WINDOW w AS (ORDER BY n)) AS s WHERE n = 15;
+SELECT count(*) FILTER (WHERE a IS DISTINCT FROM b) AS differ
+FROM (SELECT billadj.anomaly_score(at, quantity) OVER w AS a,
+             billadj.anomaly_score(at, quantity, detector => '{"future_hours": 2, "past_days": -1, "off": false, "price_step": 1, "price_tolerance": 0.5, "bucketing": "sum"}') OVER w AS b
+      FROM series WHERE account = 'b' WINDOW w AS (ORDER BY at)) AS s;
+SELECT count(*) FILTER (WHERE a IS DISTINCT FROM b) > 0 AS differ
+FROM (SELECT billadj.anomaly_detail(at, q) OVER w AS a, billadj.anomaly_detail(at, q, detector => '{"bucketing": "max"}') OVER w AS b
+      FROM (SELECT '2024-01-01 UTC'::timestamptz + g * interval '10 minutes' + (hashtext(g::text) & 1023) % 29 * interval '1 minute' AS at, 10 + g % 7 AS q FROM generate_series(1, 900) g) v
+     WINDOW w AS (ORDER BY at, q)) AS s;
+SELECT billadj.anomaly_score(at, quantity, detector => '{"bucketing": "min"}') OVER (ORDER BY at) FROM series LIMIT 1;
+SELECT billadj.anomaly_score(at, quantity, detector => '{"reset_day": 32}') OVER (ORDER BY at) FROM series LIMIT 1;
+SELECT billadj.anomaly_score(at, quantity, detector => '{"rules": 1}') OVER (ORDER BY at) FROM series LIMIT 1;
 SELECT billadj.anomaly_score(at, quantity, detector => '{"threshold": 2}') OVER (ORDER BY at) FROM series LIMIT 1;
 SELECT billadj.anomaly_score(at, quantity, detector => '{"sigma": 2}') OVER (ORDER BY at) FROM series LIMIT 1;
 SELECT billadj.anomaly_score(at, quantity, detector => '[1]') OVER (ORDER BY at) FROM series LIMIT 1;

@@ -50,7 +50,46 @@ static const DetectKey detect_keys[] = {
 	{"new_normal_days", offsetof(BjDetect, new_normal_days), 1, 366},
 	{"passed_hours", offsetof(BjDetect, passed_hours), 1, 24 * 30},
 	{"onset_hours", offsetof(BjDetect, onset_hours), 0, 24 * 30},
+	{"price_tolerance", offsetof(BjDetect, price_tolerance), 0, 10},
+	{"price_step", offsetof(BjDetect, price_step), 0, 1000},
 };
+
+/*
+ * The parameters of a detector that are no number.  Those of a clock, which a
+ * series has none of, and `off` say nothing here, but may stand in a detector
+ * that is tried.
+ */
+static bool
+set_other(BjDetect *detect, const char *name, const JsonbValue *value)
+{
+	static const char *const bucketings[] = {"sum", "last", "max"};
+	double		x = value->type == jbvNumeric ? bj_numeric_double(NumericGetDatum(value->val.numeric)) : -1;
+
+	if (strcmp(name, "future_hours") == 0 || strcmp(name, "past_days") == 0)
+		return value->type == jbvNumeric;
+	if (strcmp(name, "off") == 0)
+		return value->type == jbvBool;
+	if (strcmp(name, "rules") == 0 && value->type == jbvBool)
+		detect->rules = value->val.boolean;
+	else if (strcmp(name, "cumulative") == 0 && value->type == jbvBool)
+		detect->cumulative = value->val.boolean;
+	else if (strcmp(name, "reset_day") == 0 && x >= 0 && x <= 31 && x == (int) x)
+		detect->reset_day = (int) x;
+	else if (strcmp(name, "bucketing") == 0 && value->type == jbvString)
+	{
+		for (int i = 0; i < lengthof(bucketings); i++)
+			if (value->val.string.len == strlen(bucketings[i]) &&
+				memcmp(value->val.string.val, bucketings[i], value->val.string.len) == 0)
+			{
+				detect->bucketing = (BjBucketing) i;
+				return true;
+			}
+		return false;
+	}
+	else
+		return false;
+	return true;
+}
 
 /* One key of a detector's parameters. */
 static void
@@ -77,10 +116,11 @@ set_key(BjDetect *detect, const char *name, const JsonbValue *value)
 				 errmsg("parameter \"%s\" of a detector is not a number from %g to %g",
 						name, key->least, key->most)));
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown parameter of a detector: \"%s\"", name),
-			 errhint("Use threshold, materiality, new_normal_days, passed_hours or onset_hours.")));
+	if (!set_other(detect, name, value))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is no parameter of a detector, or its value is out of range", name),
+				 errhint("Use threshold, materiality, new_normal_days, passed_hours, onset_hours, cumulative, rules, reset_day or bucketing.")));
 }
 
 static void
