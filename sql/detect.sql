@@ -315,6 +315,8 @@ SELECT rule, occurred_at, state, (SELECT count(*) FROM billadj.hold h WHERE h.an
 SELECT count(billadj.record_verdict(anomaly_id, 'error')) AS judged FROM billadj.anomaly WHERE account = 'day-1' AND rule = 'negative';
 SELECT rule, occurred_at, state, closed_because FROM billadj.anomaly WHERE account = 'day-1' AND rule = 'negative' ORDER BY occurred_at;
 SELECT count(*) AS shown FROM billadj.open_anomaly WHERE account ~ '^day-' AND family = 'row';
+-- what is held waits on in a list of its own
+SELECT account, meter, rule, anomaly_state, verdict, count(*) AS charges, count(asked) AS asked FROM billadj.open_hold WHERE account = 'day-1' GROUP BY 1, 2, 3, 4, 5 ORDER BY 4;
 -- a stream of nothing but a row in the future, which has no day of its own yet
 INSERT INTO one_by_one VALUES ('day-6', 'day-6', 'calls', 5, now() + interval '400 days');
 SELECT rule, state, closes_at > now() AND closes_at <= now() + interval '1 day' AS closes FROM billadj.anomaly WHERE account = 'day-6';

@@ -321,6 +321,13 @@ SELECT r.account, r.kind, r.reason_code, r.state, r.charge_id = a.charge_id AS o
   LEFT JOIN billadj.adjustment d ON d.account = r.account AND d.request_id = r.request_id
   LEFT JOIN billadj.anomaly a ON a.account = r.account AND a.charge_id = r.charge_id
  WHERE r.account IN ('alma', 'dee') ORDER BY r.request_id;
+-- what is held, and who was asked for it
+INSERT INTO billadj.approval_rule (kind, currency, band, step, level, quorum) VALUES ('release', 'USD', '[0,)', 1, 1, 1);
+SET SESSION AUTHORIZATION look_1;
+SELECT billadj.submit_override('release', h.account, 'goodwill', charge_id => h.charge_id) IS NOT NULL AS submitted FROM billadj.hold h WHERE h.account = 'holder';
+SELECT o.account, o.rule, o.anomaly_state, o.asked = r.request_id AS asked FROM billadj.open_hold o JOIN billadj.override_request r ON r.charge_id = o.charge_id WHERE o.account = 'holder';
+RESET SESSION AUTHORIZATION;
+SELECT count(*) FILTER (WHERE asked IS NULL) AS nobody_asked, count(*) = (SELECT count(*) FROM billadj.hold WHERE ended_at IS NULL) AS whole FROM billadj.open_hold;
 -- one who may not read the table still sees the charges compared
 SET client_min_messages = notice;
 SET ROLE billadj_auditor;

@@ -266,16 +266,29 @@ is_worth_telling_again(const Anomaly *a)
 		bj_decimal_sign(limit) > 0 && bj_decimal_compare(money_at_risk(a), limit) >= 0;
 }
 
-/* A row has opened or raised an incident. */
+/*
+ * Is the row itself to be held?  After something large, usual rows belong to the
+ * incident for a while, since what is smoothed has not come down.  They may be
+ * billed.
+ */
+static bool
+is_to_be_held(const Anomaly *a, const BjJudgement *j)
+{
+	return a->family != BJ_FAMILY_LEVEL || j->opened || j->escalated ||
+		j->observed < j->lo || j->observed > j->hi;
+}
+
+/* A row has opened or raised an incident; hold: it may be held for it. */
 static void
-act(Incidents *in, Anomaly *a, const DetectRow *row, const DetectPolicy *policy, bool escalated)
+act(Incidents *in, Anomaly *a, const DetectRow *row, const DetectPolicy *policy, bool escalated,
+	bool hold)
 {
 	Decimal		amount;
 
 	a->changed = true;
 	if (!is_enough(in, a, policy) || a->unconfirmed)
 		return;
-	if (policy->action == BJ_ACTION_HOLD)
+	if (policy->action == BJ_ACTION_HOLD && hold)
 		add_effect(in, EFFECT_HOLD, a, row->charge_id, BJ_DECIMAL_ZERO);
 	if (!a->notified)
 	{
@@ -451,7 +464,7 @@ raise_anomaly(Incidents *in, Anomaly *a, const DetectRow *row, const BjJudgement
 	a->peak_score = Max(a->peak_score, j->score);
 	if (a->family == BJ_FAMILY_LEVEL || a->family == BJ_FAMILY_PRICE)
 		project(in, a, row);
-	act(in, a, row, policy, j->escalated);
+	act(in, a, row, policy, j->escalated, is_to_be_held(a, j));
 }
 
 static void
@@ -767,7 +780,7 @@ bj_incidents_confirmed(Incidents *in, int64 anomaly_id, Jsonb *twin)
 		a->closes_at = Max(a->closes_at, midnight_after(GetCurrentTimestamp()));
 		bj_detectors_policy(in->account, in->meter, a->rule, &policy);
 		policy.action = BJ_ACTION_FLAG;
-		act(in, a, &row, &policy, false);
+		act(in, a, &row, &policy, false, false);
 		return true;
 	}
 	return false;

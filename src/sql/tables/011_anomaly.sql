@@ -357,7 +357,34 @@ COMMENT ON COLUMN billadj.open_anomaly.notified_at IS 'when it was last notified
 COMMENT ON COLUMN billadj.open_anomaly.closes_at IS 'of single rows: when their day has passed and it closes by itself; NULL: it does not close by time';
 COMMENT ON COLUMN billadj.open_anomaly.held IS 'whether a charge is held because of it';
 
-GRANT SELECT ON billadj.detector, billadj.usual_bill, billadj.usual_bill_run, billadj.baseline, billadj.open_bucket, billadj.anomaly, billadj.verdict, billadj.peer_group, billadj.open_anomaly, billadj.threshold_step,
+-- What waits for a release or a cancellation, also when its incident is over.  No
+-- charge is looked up: there is no index on those of the running month.
+CREATE VIEW billadj.open_hold WITH (security_invoker = true) AS
+SELECT h.account, h.hold_id, h.charge_id, h.reason, h.created_at AS held_at, h.anomaly_id, a.meter, a.rule, a.occurred_at, a.money_at_risk, a.currency, a.state AS anomaly_state,
+       (SELECT v.verdict FROM billadj.verdict v WHERE v.account = h.account AND v.anomaly_id = h.anomaly_id ORDER BY v.verdict_id DESC LIMIT 1) AS verdict,
+       (SELECT r.request_id FROM billadj.override_request r
+         WHERE r.account = h.account AND r.charge_id = h.charge_id AND r.kind IN ('release', 'cancel') AND r.state IN ('open', 'approved') ORDER BY r.request_id LIMIT 1) AS asked
+  FROM billadj.hold h
+  LEFT JOIN billadj.anomaly a ON a.account = h.account AND a.anomaly_id = h.anomaly_id
+ WHERE h.ended_at IS NULL
+ ORDER BY h.created_at, h.account, h.hold_id;
+COMMENT ON VIEW billadj.open_hold IS 'charges that are held, the longest first: not on a bill until they are released or cancelled';
+COMMENT ON COLUMN billadj.open_hold.account IS 'who is billed';
+COMMENT ON COLUMN billadj.open_hold.hold_id IS 'number of the hold';
+COMMENT ON COLUMN billadj.open_hold.charge_id IS 'the charge';
+COMMENT ON COLUMN billadj.open_hold.reason IS 'why it is held: the rule, or a person''s words';
+COMMENT ON COLUMN billadj.open_hold.held_at IS 'since when';
+COMMENT ON COLUMN billadj.open_hold.anomaly_id IS 'the incident because of which it is held; NULL: a person held it';
+COMMENT ON COLUMN billadj.open_hold.meter IS 'meter of the incident';
+COMMENT ON COLUMN billadj.open_hold.rule IS 'rule of the incident';
+COMMENT ON COLUMN billadj.open_hold.occurred_at IS 'when the usage happened that opened the incident';
+COMMENT ON COLUMN billadj.open_hold.money_at_risk IS 'money at risk of the whole incident';
+COMMENT ON COLUMN billadj.open_hold.currency IS 'ISO 4217 code of the money';
+COMMENT ON COLUMN billadj.open_hold.anomaly_state IS 'open, or how the incident ended: that does not end the hold';
+COMMENT ON COLUMN billadj.open_hold.verdict IS 'the latest verdict on the incident; it does not end the hold either';
+COMMENT ON COLUMN billadj.open_hold.asked IS 'request to release or cancel it that is not decided or not applied yet; NULL: none that you may see';
+
+GRANT SELECT ON billadj.open_hold, billadj.detector, billadj.usual_bill, billadj.usual_bill_run, billadj.baseline, billadj.open_bucket, billadj.anomaly, billadj.verdict, billadj.peer_group, billadj.open_anomaly, billadj.threshold_step,
       billadj.detector_precision
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
 GRANT INSERT (rule, meter, account, parameters, action, threshold, min_money, min_share, budget, active, note),
