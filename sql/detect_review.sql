@@ -133,7 +133,7 @@ SELECT rule, found, false_alarms, moved FROM billadj.detector_precision WHERE ru
 -- a threshold moves by half a decade at most, to either side, and says so
 INSERT INTO u SELECT format('n-%s %s', a, g), 'n-' || a, CASE WHEN g = 60 THEN -5 ELSE usual(g) END, timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(1, 13) a, generate_series(0, 60) g;
 CREATE VIEW moved AS
-SELECT p.anomalies, p.judged, p.found, p.false_alarms, p.moved, round((-3 * (ln(1 - d.threshold) - ln(1 - 0.656)) / ln(2))::numeric, 6) AS decades
+SELECT p.anomalies, p.judged, p.found, p.false_alarms, p.moved, round((-3 * (ln(1 - d.threshold) - ln(1 - 0.583)) / ln(2))::numeric, 6) AS decades
   FROM billadj.detector_precision p, billadj.detector_policy('n-1', 'calls', 'negative') d WHERE p.rule = 'negative';
 SELECT (SELECT count(*) FROM billadj.anomaly WHERE account ~ '^n-' AND rule = 'negative') AS negatives, threshold FROM billadj.detector_policy('n-1', 'calls', 'negative');
 SELECT count(billadj.record_verdict(anomaly_id, 'expected')) AS judged FROM billadj.anomaly WHERE account ~ '^n-[1-5]$' AND rule = 'negative';

@@ -78,6 +78,8 @@ typedef struct Fault
 	int			last_row;
 	int			last_match;		/* an alert up to here is the fault's */
 	int64_t		first_at;		/* clock when the first faulty row arrived */
+	int64_t		missing_at;		/* when the first row that was left out was
+								 * due; 0: none was */
 	int64_t		last_at;
 } Fault;
 

@@ -44,6 +44,16 @@ push(Writer *w, int64_t at, double quantity, double amount, int fault)
 	rows->rows[rows->count++] = (Row) {at, quantity, amount, fault};
 }
 
+static void
+leave_out(Writer *w, int number, int64_t at)
+{
+	Fault	   *f = &w->world->faults[number];
+
+	w->dropped = number;
+	if (f->missing_at == 0 || at < f->missing_at)
+		f->missing_at = at;
+}
+
 /* The fault of the stream at this time, or -1. */
 static int
 fault_at(const Writer *w, int64_t at)
@@ -242,7 +252,7 @@ write_regular(Writer *w, int64_t at)
 	}
 	if (f != NULL && f->class == DROPPED)
 	{
-		w->dropped = number;
+		leave_out(w, number, at);
 		return;
 	}
 	/* every second row is held back, so that no gap tells of it */
@@ -285,7 +295,7 @@ write_event(Writer *w, int64_t at, double level)
 
 	if (f != NULL && f->class == DROPPED)
 	{
-		w->dropped = number;
+		leave_out(w, number, at);
 		return;
 	}
 	x = round_value(s, fmax(0.01, s->scale * level * noise_factor(w)));
@@ -399,7 +409,7 @@ find_faults(World *world, const Stream *s, const Rows *rows)
 				f->first_row = i;
 				f->first_at = newest;
 				if (f->class == DROPPED)
-					f->first_at = f->begin;
+					f->first_at = f->missing_at;
 			}
 			f->last_row = f->last_match = i;
 			f->last_at = newest;
@@ -441,6 +451,7 @@ world_write(World *world, int stream, Rows *rows)
 		Fault	   *f = &world->faults[s->faults[i]];
 
 		f->first_row = f->last_row = f->last_match = -1;
+		f->missing_at = 0;
 	}
 	if (a->leaving != 0)
 		end = a->leaving + 5 * DAY;

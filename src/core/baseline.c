@@ -34,7 +34,7 @@ bj_detect_defaults(void)
 	BjDetect	detect;
 
 	memset(&detect, 0, sizeof(detect));
-	detect.threshold = 0.656;
+	detect.threshold = 0.583;
 	detect.materiality = 0.1;
 	detect.new_normal_days = 14;
 	detect.passed_hours = 24;
@@ -313,7 +313,7 @@ set_limit(BjBaseline *b, const BjDetect *detect)
 	least = forecast.best > forecast.seasonal ? forecast.best : forecast.seasonal;
 	b->limit = keep(least);
 	bj_judge(b, detect, b->bucket_at, least + usual_width(b, forecast.sigma), gap, 0, &f);
-	if (f.tail_decades < LEAST_ALERT && f.rarity[CH_LOG] < LEAST_ALERT)
+	if (bj_calibrated(f.tail_decades) < LEAST_ALERT && bj_calibrated(f.rarity[CH_LOG]) < LEAST_ALERT)
 		b->limit = keep(f.x);
 }
 

@@ -100,9 +100,12 @@ bj_cadence_limit(const BjBaseline *b)
 {
 	if (b->spacings < 8 || b->regular < 0.9)
 		return 0;
-	/* of daily rows one is missed already, if they are punctual */
-	if (b->spacing > 15.4f && b->regular >= 0.97f)
-		return 1.4 * exp2_of(b->spacing);
+	/*
+	 * Of daily rows one is missed already, if they are punctual: within half a
+	 * day of their time.
+	 */
+	if (b->spacing > 15.4f && b->regular >= 0.95f)
+		return 1.5 * exp2_of(b->spacing);
 	return 2.5 * exp2_of(b->spacing);
 }
 

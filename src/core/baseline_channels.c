@@ -13,13 +13,15 @@
 #define LOG_WEIGHT 0.12			/* decades of a squared scale; a normal law's
 								 * is 0.217 */
 #define LOG_MOST 6.5
+#define LOG_FROM 8				/* observations */
+#define LOG_YOUNG 3.0			/* octaves over their number: of the scale */
 #define SETTLED 100				/* observations */
 #define BUILDS_UP (1u << CH_SHORT | 1u << CH_SEASONAL | 1u << CH_DAY)
 /*
  * Rows that come every few minutes hang together: of undisturbed ones half as
  * many pass a limit as of hourly ones.  So that the score means the same.
  */
-#define DENSE_CREDIT 0.2
+#define DENSE_CREDIT 0.15
 #define DENSE_FROM 10.7f		/* log2 of seconds: half an hour */
 #define DENSE_OVER 2.5f			/* octaves, down to five minutes */
 #define Z_CLIP 8.0
@@ -30,10 +32,13 @@
 #define NOTHING_SHARE 0.8		/* of what independent zeros would say */
 #define RUN_SHARE 0.9			/* likewise of repetitions */
 #define RUN_MOST 9.0
+#define RUN_DAILY 0.4			/* decades: each repetition is a whole day */
+#define FIRST_WEEK 350			/* observations: hourly ones of two weeks */
+#define FIRST_FALL 1.5			/* decades: it may be the first weekend */
 
 /* Decades that a channel must be ahead by, to count as much as the others. */
 static const double handicaps[BJ_CHANNELS] = {
-	[CH_SHORT] = 0.1,[CH_SEASONAL] = 0.4,[CH_Z] = 0.3,[CH_UP] = 0.2,[CH_DOWN] = 0.2,
+	[CH_SHORT] = 0.4,[CH_SEASONAL] = 0.7,[CH_Z] = 0.3,[CH_UP] = 0.2,[CH_DOWN] = 0.2,
 	[CH_RATIO] = 0.2,[CH_DAY] = 0.6,[CH_RUN] = 0.8
 };
 
@@ -89,6 +94,7 @@ smooth(const BjBaseline *b, Finding *f)
 		f->smooth[i] = keep(f->smooth[i]);
 	f->smooth[SMOOTH_RISE] = keep(clip(b->rise + step - 1, 0, 40));
 	f->smooth[SMOOTH_FALL] = keep(clip(b->fall - step - 1, 0, 40));
+	f->sizes = b->sizes;
 }
 
 /* The logarithms that need the forecast only. */
@@ -299,6 +305,19 @@ nothing_rarity(const BjBaseline *b, const Finding *f)
 }
 
 /*
+ * Less than usual in an hour of the week that was never seen: as long as
+ * there is little else to go by it may be the first weekend.  Nothing at all
+ * is another matter.
+ */
+static double
+weekend_doubt(const BjBaseline *b, const Finding *f)
+{
+	return f->x != 0 && f->seasonal < 0 && b->observations < FIRST_WEEK &&
+		f->forecast.place.week_visits == 0 && mode_of(b) <= BJ_MODE_ROWS &&
+		!bj_is_daily(b) ? FIRST_FALL : 0;
+}
+
+/*
  * The rarities of the channels that may speak: those that count observations
  * at once.
  */
@@ -307,18 +326,19 @@ weigh_tails(const BjBaseline *b, const BjDetect *detect, Finding *f)
 {
 	uint32_t	set = audible(b, detect, f);
 	uint32_t	common = set & ~(1u << CH_RUN | 1u << CH_SIZE);
+	double		doubt = weekend_doubt(b, f);
 
 	if (common != 0)
 		bj_tails_rarity(b->tails, f->magnitude, b->observations, common, f->rarity);
 	if (set & 1u << CH_SIZE)
 		f->rarity[CH_SIZE] = bj_tail_rarity(&b->tails[CH_SIZE], f->magnitude[CH_SIZE], b->nonzero);
 	if (set & 1u << CH_RUN)
-		f->rarity[CH_RUN] = run_rarity(b, f);
+		f->rarity[CH_RUN] = run_rarity(b, f) + (bj_is_daily(b) ? RUN_DAILY : 0);
 	for (; set != 0; set &= set - 1)
 	{
 		int			i = __builtin_ctz(set);
 
-		f->rarity[i] -= handicaps[i];
+		f->rarity[i] -= handicaps[i] + (i < CH_SIZE ? doubt : 0);
 		if (f->rarity[i] > f->decades)
 		{
 			f->decades = f->rarity[i];
@@ -359,9 +379,15 @@ weigh(const BjBaseline *b, const BjDetect *detect, Finding *f)
 static void
 judge_log(const BjBaseline *b, const BjDetect *detect, Finding *f)
 {
-	double		z = f->ratio / (1.25 * b->log_scale + 0.04);
+	double		n = b->observations;
+	double		scale = 1.25 * b->log_scale + 0.04;
+	double		z;
 
-	if (!bj_is_daily(b) || b->observations < LEAST_OBSERVATIONS || b->zeros > 0.1f ||
+	/* a scale of few days is hardly known */
+	if (n > 0 && n < LEAST_OBSERVATIONS)
+		scale += LOG_YOUNG / n;
+	z = f->ratio / scale;
+	if (!bj_is_daily(b) || n < LOG_FROM || b->zeros > 0.1f ||
 		size_of(f->x - f->forecast.seasonal) < detect->materiality * f->forecast.level)
 		return;
 	f->rarity[CH_LOG] = clip(LOG_WEIGHT * z * z, 0, LOG_MOST);

@@ -16,6 +16,9 @@
 /* decades of such a sum: two days at the clip are not enough */
 #define CUSUM_BASE 0.7
 #define CUSUM_WEIGHT 0.52
+#define CUSUM_COUNTS 0.7		/* of numbers of rows: their law is known */
+#define CUSUM_YOUNG 0.12		/* decades less for each day */
+#define CUSUM_GROWN 30			/* that is missing from so many */
 #define SUSPECT 2.5				/* sum from which days are learned slower */
 #define SUSPECT_RATE 0.4
 #define SEASON_DAYS 15			/* then the scale is learned anew */
@@ -24,13 +27,13 @@
 #define MOST_ZEROS 0.5
 #define ZONE_DAYS 21
 #define ZONE_FLOOR 0.05			/* of the level, beside zeros */
-#define ZONE_MOST 5.5			/* decades a day */
+#define ZONE_MOST 7.0			/* decades a day */
 #define ZONE_USUAL 1.5			/* times what a day usually yields */
 #define ZONE_SPREAD 0.04		/* variance of the usual day, octaves */
-#define ZONE_WEIGHT 0.9
+#define ZONE_WEIGHT 1.0
 #define TURN_MEMORY 0.8			/* of a day */
 #define TURN_LEAST 0.15			/* of the mean direction: flat days have none */
-#define TURN_WEIGHT 0.11		/* 0.217 over the variance of such a sum */
+#define TURN_WEIGHT 0.125		/* 0.217 over the variance of such a sum */
 #define ZONE_LEAST 2			/* hours */
 
 static int32_t
@@ -311,7 +314,12 @@ bj_days_judge(const BjBaseline *b, Finding *f)
 		return;
 	most = off > 0 ? f->cusum[0] : f->cusum[1];
 	if (size_of(off) > MATERIAL && b->zeros < MOST_ZEROS)
-		f->rarity[CH_CUSUM] = CUSUM_BASE + CUSUM_WEIGHT * most;
+	{
+		double		weight = mode_of(b) >= BJ_MODE_HOURS ? CUSUM_COUNTS : CUSUM_WEIGHT;
+
+		f->rarity[CH_CUSUM] = CUSUM_BASE + weight * most -
+			CUSUM_YOUNG * clip(CUSUM_GROWN - b->days, 0, CUSUM_GROWN);
+	}
 	if (mode_of(b) >= BJ_MODE_HOURS)
 	{
 		judge_turn(b, rows, f);

@@ -341,6 +341,7 @@ typedef struct Finding
 	double		log_season;		/* log2 of forecast.season, if it is above zero */
 	double		log_today;		/* log2 of the value over its hour's of the week */
 	float		smooth[8];		/* what the smoothed fields become */
+	float		sizes;			/* likewise */
 	/* when the observation ends a day */
 	bool		day_ends;
 	double		day_ratio;		/* log2 of its sum over the expected */

@@ -61,7 +61,8 @@ typedef struct BjBaseline
 	float		rise;			/* cusum of the log ratio, row by row; where
 								 * sizes tell more, of those, in decades */
 	float		fall;
-	uint32_t	spare;
+	float		sizes;			/* as rise, but of sizes alone, however many; on
+								 * sparse streams */
 	uint16_t	late_day;		/* day after first_at of the last late alert */
 	uint16_t	duplicate_day;
 	uint16_t	duplicates;

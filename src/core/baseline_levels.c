@@ -122,7 +122,7 @@ shrunk(double value, int visits, double otherwise)
 		return value;
 	if (visits == 0)
 		return otherwise;
-	return (visits * value + (1.5 - visits / 2.0) * otherwise) / (1.5 + visits / 2.0);
+	return (2 * visits * value + (1.5 - visits / 2.0) * otherwise) / (1.5 + 1.5 * visits);
 }
 
 /*
@@ -364,7 +364,11 @@ bj_levels_learn(BjBaseline *b, const Finding *f)
 	double		limit = CLIP * f->forecast.sigma;
 	double		learned = f->x;
 
-	if (n >= 10)
+	/*
+	 * Right after a fault the best forecast still follows it: what fits the
+	 * season is learned as it is.
+	 */
+	if (n >= 10 && size_of(f->x - f->forecast.season) > limit)
 		learned = f->forecast.best + clip(f->residual, -limit, limit);
 	if (n > 0)
 		learn_trend(b, f);
@@ -386,7 +390,7 @@ bj_levels_learn(BjBaseline *b, const Finding *f)
 	bj_days_follow(b, f, true);
 	bj_levels_follow(b, f);
 	if (bj_sizes_tell(b) != by_size)
-		b->rise = b->fall = 0;
+		b->rise = b->fall = b->sizes = 0;
 	if (b->observations < UINT32_MAX)
 		b->observations++;
 }
@@ -403,6 +407,7 @@ bj_levels_follow(BjBaseline *b, const Finding *f)
 	b->day_expected = f->smooth[SMOOTH_DAY_EXPECTED];
 	b->rise = f->smooth[SMOOTH_RISE];
 	b->fall = f->smooth[SMOOTH_FALL];
+	b->sizes = f->sizes;
 	b->observed_at = f->at;
 	b->run = f->run;
 	b->run_value = f->x;
@@ -434,5 +439,5 @@ void
 bj_levels_reset(BjBaseline *b)
 {
 	memset(&b->observed_at, 0, sizeof(*b) - BJ_HEAD_SIZE);
-	b->rise = b->fall = 0;
+	b->rise = b->fall = b->sizes = 0;
 }

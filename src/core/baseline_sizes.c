@@ -22,7 +22,7 @@
 #define LOG10_E 0.43429448190325182
 #define LOG10_2 0.30102999566398120
 #define BUSY_BASE 0.0
-#define BUSY_WEIGHT 0.7		/* the tails are somewhat heavier */
+#define BUSY_WEIGHT 0.8		/* the tails are somewhat heavier */
 
 bool
 bj_sizes_tell(const BjBaseline *b)
@@ -30,15 +30,20 @@ bj_sizes_tell(const BjBaseline *b)
 	return mode_of(b) >= BJ_MODE_HOURS || b->zeros > SPARSE;
 }
 
-/* How much more likely a size is when it is larger, or smaller, than usual. */
-static void
-add_size(const BjBaseline *b, double log, double more, float *rise, float *fall)
+/* The logarithm of a size, in scales from its usual. */
+static double
+scales_of(const BjBaseline *b, double log)
 {
 	double		scale = 1.25 * b->size_scale / SIZE_STEPS + SIZE_FLOOR;
-	double		s = clip((log - b->size_mean) / scale, -SCALES, SCALES);
 
-	*rise = keep(clip(*rise + more + LOG10_E * SHIFT * (s - SHIFT / 2), 0, SUM_MOST));
-	*fall = keep(clip(*fall + LOG10_E * SHIFT * (-s - SHIFT / 2), 0, SUM_MOST));
+	return clip((log - b->size_mean) / scale, -SCALES, SCALES);
+}
+
+/* A sum, and how much more likely a size is when it is so many scales off. */
+static float
+sum_of(float sum, double scales, double more)
+{
+	return keep(clip(sum + more + LOG10_E * SHIFT * (scales - SHIFT / 2), 0, SUM_MOST));
 }
 
 /*
@@ -49,6 +54,8 @@ bj_sizes_judge(const BjBaseline *b, Finding *f)
 {
 	float		rise = b->rise;
 	float		fall = b->fall;
+	float		sizes = b->sizes;
+	float		most;
 
 	if (mode_of(b) <= BJ_MODE_ROWS && b->nonzero >= LEAST_SIZES)
 	{
@@ -56,14 +63,24 @@ bj_sizes_judge(const BjBaseline *b, Finding *f)
 		double		busy = clip(MORE * chance, 0, 0.9);
 
 		if (f->x > 0)
-			add_size(b, log2_of(f->x), LOG10_2 * log2_of(busy / chance), &rise, &fall);
+		{
+			double		s = scales_of(b, log2_of(f->x));
+
+			rise = sum_of(rise, s, LOG10_2 * log2_of(busy / chance));
+			fall = sum_of(fall, -s, 0);
+			/* in another unit they are larger, but no more than usual */
+			sizes = sum_of(sizes, s, 0);
+		}
 		else if (f->x == 0)
 			rise = keep(clip(rise + LOG10_2 * log2_of((1 - busy) / (1 - chance)), 0, SUM_MOST));
 	}
 	f->smooth[SMOOTH_RISE] = rise;
 	f->smooth[SMOOTH_FALL] = fall;
+	f->sizes = sizes;
+	most = rise > fall ? rise : fall;
+	most = sizes > most ? sizes : most;
 	if (f->x > 0)
-		f->rarity[CH_BUSY] = BUSY_BASE + BUSY_WEIGHT * (rise > fall ? rise : fall);
+		f->rarity[CH_BUSY] = BUSY_BASE + BUSY_WEIGHT * most;
 }
 
 /* A row of which many make an observation. */
@@ -76,7 +93,12 @@ bj_sizes_row(BjBaseline *b, double x, bool learn)
 		return;
 	log = log2_of(x);
 	if (b->rows >= LEAST_SIZES + 5)
-		add_size(b, log, 0, &b->rise, &b->fall);
+	{
+		double		s = scales_of(b, log);
+
+		b->rise = sum_of(b->rise, s, 0);
+		b->fall = sum_of(b->fall, -s, 0);
+	}
 	if (learn)
 		bj_sizes_learn(b, log, b->rows);
 }

@@ -46,7 +46,7 @@ typedef struct FieldRun
 #define SLOTS (24 + 48 + 168)
 
 static const FieldRun head_layout[] = {
-	/* first_at .. flags, spacing .. spare, late_day .. reset_day */
+	/* first_at .. flags, spacing .. sizes, late_day .. reset_day */
 	{8, 5}, {4, 4}, {4, 11}, {2, BJ_FINGERPRINTS + 6}, {1, BJ_FINGERPRINTS + 8},
 };
 
@@ -155,7 +155,7 @@ is_head_sound(const BjBaseline *b)
 	return (b->flags & ~BJ_FLAGS_KNOWN) == 0 &&
 		b->exponent >= -900 && b->exponent <= 900 &&
 		b->fingerprint_at < BJ_FINGERPRINTS &&
-		are_floats_sound(&b->spacing, 10) &&
+		are_floats_sound(&b->spacing, 11) &&
 		b->bucket_sum - b->bucket_sum == 0 && b->last_value - b->last_value == 0 &&
 		b->regular >= 0 && b->regular <= 1.001f &&
 		b->spacing >= 0 && b->spacing <= 64 && b->pace >= 0 &&
@@ -181,7 +181,7 @@ is_sound(const BjBaseline *b)
 	return sound && is_time(b->observed_at) && is_time(b->alert_at) && is_time(b->incident_at);
 }
 
-_Static_assert(offsetof(BjBaseline, fall) == offsetof(BjBaseline, spacing) + 9 * sizeof(float) &&
+_Static_assert(offsetof(BjBaseline, sizes) == offsetof(BjBaseline, spacing) + 10 * sizeof(float) &&
 			   offsetof(BjBaseline, day_number) == offsetof(BjBaseline, alert_decades) + 25 * sizeof(float) &&
 			   offsetof(BjBaseline, runs_ended) == offsetof(BjBaseline, repeats) + 9 * sizeof(float),
 			   "floats stand side by side as they are checked");
@@ -329,7 +329,7 @@ move_fields(uint8_t *bytes, BjBaseline *head, int newest, Direction direction)
 	MOVE(rows, 8);				/* and bucket_rows */
 	MOVE(spacing, 12);			/* regular, pace */
 	MOVE(today_turn, 8);
-	MOVE(size_mean, 16);		/* rise, fall, spare */
+	MOVE(size_mean, 16);		/* rise, fall, sizes */
 	MOVE(size_scale, 2);
 	MOVE(repeat_lag, 2);		/* and repeat_run */
 }
