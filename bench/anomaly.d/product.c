@@ -102,6 +102,34 @@ product_finish_peers(Product *p)
 		bj_peer_finish(&p->peers[i]);
 }
 
+const double product_levels[LEVELS] = {0.5, 0.6, 0.65, 0.7, 0.8, 0.9};
+
+void
+product_count(Product *p, const World *world, int stream, const Rows *rows, Levels *levels)
+{
+	BjDetect	detect = detect_for(p, world, stream);
+	uint32_t	before = 0;
+
+	bj_stream_init(&p->stream);
+	for (int i = 0; i < rows->count; i++)
+	{
+		BjRow		row = as_row(&world->streams[stream], &rows->rows[i]);
+		bool		usual = world_benign(world, stream, rows->rows[i].at) == NO_BENIGN;
+		int64_t    *passed = usual ? levels->passed : levels->surprised_passed;
+		uint32_t	now;
+		BjJudgement j;
+
+		bj_stream_observe(&p->stream, &detect, &row, &j);
+		/* an incident that passes takes what it learned back with it */
+		now = p->stream.baseline.observations;
+		*(usual ? &levels->observations : &levels->surprised) += now > before ? now - before : now < before;
+		before = now;
+		/* what a rule says of a row is no rarity */
+		for (int k = 0; k < LEVELS && j.rules == 0; k++)
+			passed[k] += j.score >= product_levels[k];
+	}
+}
+
 /* One alert for each incident that opens or escalates; rules by the day. */
 static void
 take(const BjJudgement *j, double threshold, Hit hit, Hits *hits)

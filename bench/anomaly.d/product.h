@@ -30,6 +30,23 @@ extern void product_run(Product *product, const World *world, int stream,
 						const Rows *rows, double threshold, Hits *hits,
 						Snapshots *snapshots);
 
+/*
+ * How often each level was passed by a usual observation: scores that a stream
+ * without faults was given at times when no surprise befell it.
+ */
+#define LEVELS 6
+typedef struct Levels
+{
+	int64_t		observations;	/* usual ones */
+	int64_t		passed[LEVELS];
+	int64_t		surprised;		/* observations under a benign surprise */
+	int64_t		surprised_passed[LEVELS];
+} Levels;
+
+extern const double product_levels[LEVELS];
+extern void product_count(Product *product, const World *world, int stream,
+						  const Rows *rows, Levels *levels);
+
 extern const char *product_reason(int reason);
 extern double product_threshold(void);	/* that ships */
 
