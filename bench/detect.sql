@@ -8,6 +8,7 @@
 -- as many rows in it and in its indexes as in the others
 CREATE TABLE bench.watched (LIKE bench.plain INCLUDING ALL);
 INSERT INTO bench.watched (event_key, account, meter, quantity, at) SELECT event_key, account, meter, quantity, at FROM bench.tiered ORDER BY random();
+VACUUM (FREEZE, ANALYZE) bench.watched;
 SELECT count(*) AS attached
   FROM billadj.attach('bench.watched', account => 'account', occurred_at => 'at', meter => 'meter', quantity => 'quantity') \gset
 

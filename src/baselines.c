@@ -187,6 +187,11 @@ find_place(Baselines *s, KeyText account, KeyText meter, bool thorough)
 {
 	BjBaseline *head = &s->head;
 
+	if (s->home != NULL && s->home->head != NULL)
+	{
+		memcpy(head, s->home->head, BJ_HEAD_SIZE);
+		return BESIDE;
+	}
 	if (s->home != NULL)
 		return decode(s->home->row.bucket, s->home->row.bucket_size, head) ? BESIDE : NOWHERE;
 	if (!bj_staterow_find(&s->bucket, account, meter, thorough))

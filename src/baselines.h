@@ -54,6 +54,8 @@ typedef struct HeldTotal
 {
 	TotalKey	key;
 	TotalRow	row;			/* as it is now; without a version: find it */
+	const BjBaseline *head;		/* what is beside it, or what that became by
+								 * bj_stream_absorb(); NULL: read it */
 } HeldTotal;
 
 /*

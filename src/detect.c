@@ -36,6 +36,9 @@ struct DetectStream
 	bool		placed;			/* it has its place in the order */
 	BjStream   *ahead;			/* for reject: as if all were learned; or NULL */
 	bool		settled;		/* nothing is left to be done at this commit */
+	BjBaseline *head;			/* of its home after `absorbed` of its rows; or
+								 * NULL */
+	uint32		absorbed;
 	HeldTotal  *home;			/* the total that has its head; or NULL */
 	HeldTotal  *newest;			/* the last of its totals */
 };
@@ -360,6 +363,7 @@ put_in_order(uint32 from)
 		s->n = 0;
 		s->placed = s->settled = false;
 		s->home = s->newest = NULL;
+		s->head = NULL;
 	}
 	for (uint32 i = from; i < notes->n; i++)
 		if (row_at(i)->stream->n++ == 0)
@@ -745,17 +749,34 @@ bj_detect_beside(DetectStream *s, bool again, TotalKey *key)
 	return beside;
 }
 
+/* What was read and learned in vain is not to be read again. */
+static void
+keep_head(DetectStream *s, const BjBaseline *head, uint32 absorbed)
+{
+	s->head = MemoryContextAlloc(settling->whole, BJ_HEAD_SIZE);
+	memcpy(s->head, head, BJ_HEAD_SIZE);
+	s->absorbed = absorbed;
+}
+
 bool
-bj_detect_absorb(const DetectStream *s, TotalRow *row)
+bj_detect_absorb(DetectStream *s, TotalRow *row)
 {
 	BjDetect	detect;
 	BjBaseline	head;
+	uint32		absorbed;
 
+	s->head = NULL;
 	if (!detect_for(s, &detect))
 		return true;
 	if (bj_bucket_decode((const uint8_t *) row->bucket, row->bucket_size, bj_baselines_crc, &head) != BJ_OK ||
-		!bj_baseline_has_bucket(&head) || absorb(s, rows_of(s), &detect, &head) < s->n)
+		!bj_baseline_has_bucket(&head))
 		return false;
+	absorbed = absorb(s, rows_of(s), &detect, &head);
+	if (absorbed < s->n)
+	{
+		keep_head(s, &head, absorbed);
+		return false;
+	}
 	bj_bucket_encode(&head, bj_baselines_crc, settling->bucket);
 	row->bucket = (const char *) settling->bucket;
 	return true;
@@ -772,7 +793,7 @@ bj_detect_hold(DetectStream *s, TierTotals *totals, const TotalKey *key, const T
 		return;
 	old = MemoryContextSwitchTo(settling->whole);
 	s->newest = palloc(sizeof(HeldTotal));
-	*s->newest = (HeldTotal) {bj_detect_key(s), *row};
+	*s->newest = (HeldTotal) {bj_detect_key(s), *row, had_head ? s->head : NULL};
 	s->newest->key.period_start = key->period_start;
 	s->newest->key.price_id = key->price_id;
 	if (row->version != NULL)
@@ -804,7 +825,7 @@ settle_stream(const DetectStream *s)
 		CHECK_FOR_INTERRUPTS();
 		bj_baselines_hold(settling->baselines, s->home, s->newest);
 		if (bj_baselines_find_bucket(settling->baselines, s->account, s->meter, look > 0, &head))
-			absorbed = absorb(s, rows, &detect, &head);
+			absorbed = s->head != NULL ? s->absorbed : absorb(s, rows, &detect, &head);
 		if (absorbed == s->n)
 		{
 			done = bj_baselines_write_bucket(settling->baselines, &head);

@@ -74,7 +74,7 @@ extern bool bj_detect_beside(DetectStream *stream, bool again, TotalKey *key);
  * True if there is nothing more to be done for the stream: row->bucket is then
  * what it is after the stream's rows, valid until the next call.
  */
-extern bool bj_detect_absorb(const DetectStream *stream, TotalRow *row);
+extern bool bj_detect_absorb(DetectStream *stream, TotalRow *row);
 
 /*
  * A total of the stream was written and is locked; had_head: it has the head;

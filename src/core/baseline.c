@@ -434,25 +434,44 @@ is_off_price(const BjDetect *detect, const BjRow *row, const BjJudgement *j)
 		size_of(row->unit_price - j->price_expected) > detect->price_tolerance * j->price_expected;
 }
 
-/* The same steps as above, on a copy, as far as they can be gone. */
-bool
-bj_stream_absorb(BjBaseline *baseline, const BjDetect *detect, const BjRow *row)
-{
-	const uint32_t needed = BJ_FLAG_BUCKET | BJ_FLAG_EXPONENT;
-	BjBaseline	next;
-	BjBaseline *b = &next;
-	BjJudgement j;
-	int64_t		at = row->at > baseline->last_at ? row->at : baseline->last_at;
-	double		seconds;
+/* Of a head, all that a row can change: of the rings one place. */
+#define BEFORE_RINGS offsetof(BjBaseline, fingerprints)
+#define BEHIND_RINGS offsetof(BjBaseline, fingerprint_at)
 
-	if (baseline->rows == 0 || mode_of(baseline) <= BJ_MODE_ROWS ||
-		detect->cumulative || detect->describe ||
-		(baseline->flags & (needed | BJ_FLAG_INCIDENT | BJ_FLAG_PRICE)) != needed ||
-		at > TIME_MAX || bucket_of(baseline, at) != baseline->bucket_at ||
-		!(row->quantity >= 0))
-		return false;
-	seconds = (double) (at - baseline->last_at) / BJ_SECOND;
-	memcpy(b, baseline, (size_t) BJ_HEAD_SIZE);
+typedef struct Undo
+{
+	uint8_t		before[BEFORE_RINGS];
+	uint8_t		behind[(size_t) BJ_HEAD_SIZE - BEHIND_RINGS];
+	uint16_t	fingerprint;
+	uint8_t		print;
+} Undo;
+
+static void
+save_head(Undo *undo, const BjBaseline *b)
+{
+	memcpy(undo->before, b, BEFORE_RINGS);
+	memcpy(undo->behind, (const uint8_t *) b + BEHIND_RINGS, sizeof(undo->behind));
+	undo->fingerprint = b->fingerprints[b->fingerprint_at];
+	undo->print = b->prints[b->fingerprint_at];
+}
+
+static void
+restore_head(const Undo *undo, BjBaseline *b)
+{
+	memcpy(b, undo->before, BEFORE_RINGS);
+	memcpy((uint8_t *) b + BEHIND_RINGS, undo->behind, sizeof(undo->behind));
+	b->fingerprints[b->fingerprint_at] = undo->fingerprint;
+	b->prints[b->fingerprint_at] = undo->print;
+}
+
+/* The same steps as above, as far as they can be gone. */
+static bool
+try_absorb(BjBaseline *b, const BjDetect *detect, const BjRow *row, int64_t at)
+{
+	double		seconds = (double) (at - b->last_at) / BJ_SECOND;
+	BjMode		mode = mode_of(b);
+	BjJudgement j;
+
 	memset(&j, 0, sizeof(j));
 	if (bj_rules_observe(b, detect, row, &j))
 	{
@@ -460,7 +479,7 @@ bj_stream_absorb(BjBaseline *baseline, const BjDetect *detect, const BjRow *row)
 		if (b->rows < UINT32_MAX)
 			b->rows++;
 		b->last_value = row->quantity;
-		if (bj_cadence_observe(b, seconds) || mode_of(b) != mode_of(baseline))
+		if (bj_cadence_observe(b, seconds) || mode_of(b) != mode)
 			return false;
 		b->last_at = at;
 		add_to_bucket(b, detect, at, scaled(b, row->quantity));
@@ -468,10 +487,27 @@ bj_stream_absorb(BjBaseline *baseline, const BjDetect *detect, const BjRow *row)
 			is_off_price(detect, row, &j))
 			return false;
 	}
-	if (j.rules != 0)
+	return j.rules == 0;
+}
+
+bool
+bj_stream_absorb(BjBaseline *b, const BjDetect *detect, const BjRow *row)
+{
+	const uint32_t needed = BJ_FLAG_BUCKET | BJ_FLAG_EXPONENT;
+	int64_t		at = row->at > b->last_at ? row->at : b->last_at;
+	Undo		undo;
+
+	if (b->rows == 0 || mode_of(b) <= BJ_MODE_ROWS ||
+		detect->cumulative || detect->describe ||
+		(b->flags & (needed | BJ_FLAG_INCIDENT | BJ_FLAG_PRICE)) != needed ||
+		at > TIME_MAX || bucket_of(b, at) != b->bucket_at ||
+		!(row->quantity >= 0))
 		return false;
-	memcpy(baseline, b, (size_t) BJ_HEAD_SIZE);
-	return true;
+	save_head(&undo, b);
+	if (try_absorb(b, detect, row, at))
+		return true;
+	restore_head(&undo, b);
+	return false;
 }
 
 int64_t

@@ -597,6 +597,7 @@ check_absorbed(double seconds, bool priced)
 	BjDetect	detect = bj_detect_defaults();
 	BjJudgement j;
 	BjBaseline	head;
+	BjBaseline	kept;
 	BjRow		row = {0};
 	uint8_t		bytes[BJ_BUCKET_SIZE];
 	int64_t		at = BEGIN;
@@ -621,8 +622,12 @@ check_absorbed(double seconds, bool priced)
 			wrong++;
 		before = stream;
 		bj_stream_observe(&stream, &detect, &row, &j);
+		kept = head;
 		if (!bj_stream_absorb(&head, &detect, &row))
+		{
+			wrong += memcmp(&head, &kept, sizeof(head)) != 0;
 			continue;
+		}
 		absorbed++;
 		wrong += j.score != 0 || j.rules != 0 || j.opened || j.abnormal || j.price_opened || j.price_closed ||
 			memcmp(&head, &stream.baseline, BJ_HEAD_SIZE) != 0 ||
