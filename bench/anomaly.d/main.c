@@ -79,7 +79,7 @@ run_product(Tables *t, Product *product, Rows *rows, double threshold,
 }
 
 /*
- * The lowest threshold that keeps the budget, to 0.004.  Each try is a run of
+ * The lowest threshold that keeps the budget, to 0.0005.  Each try is a run of
  * its own, since what the detector learns depends on what it alerts of.
  */
 static double
@@ -88,7 +88,7 @@ sweep_product(Tables *t, Product *product, Rows *rows, double budget)
 	double		lo = 0.5;
 	double		hi = 0.96;
 
-	while (hi - lo > 0.004)
+	while (hi - lo > 0.0005)
 	{
 		double		mid = (lo + hi) / 2;
 		Outcome		o = run_product(t, product, rows, mid, NULL, NULL);

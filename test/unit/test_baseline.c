@@ -704,6 +704,115 @@ check_last_time(void)
 	ok(!bj_stream_due(&stream, &detect, INT64_MIN, &j), "at its begin none is");
 }
 
+/* Feeds a row; true when it opens an incident, or goes on with a larger one. */
+static bool
+is_alert(BjStream *stream, const BjDetect *detect, int64_t at, double quantity, BjJudgement *j)
+{
+	BjRow		row = {.at = at,.quantity = quantity};
+
+	bj_stream_observe(stream, detect, &row, j);
+	return j->opened || j->escalated;
+}
+
+/* A first weekend is quiet, and no alarm; one without any row's value is. */
+static void
+check_first_weekend(bool silent)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	int			alerts = 0;
+
+	seed = 5;
+	bj_stream_init(&stream);
+	for (int hour = 0; hour < 10 * 24; hour++)
+	{
+		bool		weekend = hour / 24 % 7 >= 5;
+		double		x = floor(400 * (hour % 24 >= 8 && hour % 24 < 18 ? 1 : 0.6) * (1 + 0.2 * noise()));
+
+		alerts += is_alert(&stream, &detect, BEGIN + hour * BJ_HOUR, weekend ? silent ? 0 : floor(x * 0.45) : x, &j);
+	}
+	ok((alerts > 0) == silent, "a first weekend of %s: %d alerts", silent ? "zeros" : "half the usual", alerts);
+}
+
+/* Sizes on a meter that is mostly zero: larger ones tell, though not more. */
+static void
+check_sparse_sizes(double factor, bool told)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	int			alerts = 0;
+
+	seed = 9;
+	bj_stream_init(&stream);
+	for (int hour = 0; hour < 60 * 24; hour++)
+	{
+		bool		late = hour >= 50 * 24;
+		double		x = noise() < -0.4 ? 40 * exp(3.5 * noise()) : 0;
+		bool		alert = is_alert(&stream, &detect, BEGIN + hour * BJ_HOUR, late ? x * factor : x, &j);
+
+		alerts += late && alert;
+	}
+	ok((alerts > 0) == told, "sizes of a sparse meter times %g: %d alerts", factor, alerts);
+}
+
+/* Days are few: what is far off is told before there are twenty. */
+static void
+check_young_days(double factor, bool told)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	int			alerts = 0;
+
+	seed = 3;
+	bj_stream_init(&stream);
+	for (int day = 0; day < 16; day++)
+		alerts += is_alert(&stream, &detect, BEGIN + day * BJ_DAY, floor(5000 * (1 + 0.1 * noise()) * (day == 14 ? factor : 1)), &j);
+	ok((alerts > 0) == told, "the fifteenth day times %g: %d alerts", factor, alerts);
+}
+
+/*
+ * A daily job is not punctual to the hour: rows within six hours of their time
+ * are no gap, but a day without one is, half a day after it was due.
+ */
+static void
+check_jitter(void)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	int			gaps = 0;
+	int64_t		at = BEGIN;
+
+	seed = 21;
+	bj_stream_init(&stream);
+	for (int day = 0; day < 300; day++)
+	{
+		at = BEGIN + day * BJ_DAY + (int64_t) (12 * noise() * BJ_HOUR);
+		(void) is_alert(&stream, &detect, at, floor(5000 * (1 + 0.1 * noise())), &j);
+		gaps += j.gap_closed;
+	}
+	ok(gaps == 0, "a daily row within six hours of its time: %d gaps", gaps);
+	ok(!bj_stream_due(&stream, &detect, at + 34 * BJ_HOUR, &j), "half a day is no gap");
+	ok(bj_stream_due(&stream, &detect, at + 40 * BJ_HOUR, &j) && j.reason == BJ_REASON_GAP,
+	   "one that does not come is told of within 40 hours");
+}
+
+/* Three decades are a score of 0.5; the order of scores is that of rarities. */
+static void
+check_calibrated(void)
+{
+	bool		rises = true;
+
+	for (int i = 0; i < 200; i++)
+		rises &= bj_calibrated(i * 0.1) < bj_calibrated((i + 1) * 0.1);
+	ok(rises, "what is rarer has the higher score");
+	ok(fabs(bj_score_of_decades(bj_calibrated(3.75)) - 0.5) < 1e-6, "0.5 is what one usual value in 1,000 passes");
+	ok(fabs(bj_calibrated(9) - bj_calibrated(8) - 1) < 1e-9, "beyond it a decade is a decade");
+}
+
 int
 main(void)
 {
@@ -726,5 +835,13 @@ main(void)
 	check_several();
 	check_peers();
 	check_last_time();
+	check_first_weekend(false);
+	check_first_weekend(true);
+	check_sparse_sizes(16, true);
+	check_sparse_sizes(1, false);
+	check_young_days(24, true);
+	check_young_days(1.5, false);
+	check_jitter();
+	check_calibrated();
 	return done_testing();
 }
