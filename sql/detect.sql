@@ -424,6 +424,11 @@ INSERT INTO one_by_one SELECT 'steady ' || g, 'steady', 'gb', 100 + g * 7 % 13, 
 SELECT count(*) AS beside FROM billadj.tier_total WHERE account = 'steady' AND bucket <> '';
 INSERT INTO one_by_one SELECT 'steady ' || g, 'steady', 'gb', 100 + g * 7 % 13, timestamptz '2024-02-05 02:00' + (g - 301) * interval '1 hour' FROM generate_series(701, 710) g;
 SELECT r.rows FROM baselines b, billadj.read_baseline(b.account, b.meter, b.state) r WHERE account = 'steady';
+-- what somebody put there by hand is set right by its next row
+UPDATE billadj.open_bucket SET state = (SELECT state FROM billadj.open_bucket WHERE account = 'c-acct-5' AND meter = 'calls'), period_start = NULL, price_id = NULL WHERE account = 'steady';
+INSERT INTO one_by_one VALUES ('steady 711', 'steady', 'gb', 105, '2024-02-22 04:00');
+SELECT count(*) AS there, count(*) FILTER (WHERE a.state = b.state) AS same FROM billadj.open_bucket a, billadj.open_bucket b WHERE a.account = 'steady' AND b.account = 'c-acct-5' AND b.meter = 'calls';
+SELECT r.rows FROM baselines b, billadj.read_baseline(b.account, b.meter, b.state) r WHERE account = 'steady';
 
 -- ---- not looked at ----
 SELECT count(*) > 0 AS remapped FROM billadj.remap('one_by_one', detect => false);
