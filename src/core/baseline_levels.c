@@ -120,7 +120,8 @@ shrunk(double value, int visits, double otherwise)
 {
 	if (visits >= 3)
 		return value;
-	if (visits == 0)
+	/* what was not learned, as of a trusted baseline, leaves less than none */
+	if (visits <= 0)
 		return otherwise;
 	return (2 * visits * value + (1.5 - visits / 2.0) * otherwise) / (1.5 + 1.5 * visits);
 }

@@ -537,6 +537,35 @@ check_young(const BjPeer *peer)
 	}
 }
 
+/* An incident of several rows an hour is bytes again that can be read. */
+static void
+check_incident_bytes(void)
+{
+	static BjStream stream;
+	static BjIncident found;
+	static uint8_t bytes[BJ_INCIDENT_SIZE];
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	int64_t		at = BEGIN;
+	int			open = 0;
+	int			wrong = 0;
+
+	seed = 3;
+	bj_stream_init(&stream);
+	for (int i = 0; i < 1500; i++)
+	{
+		BjRow		row = {.at = at += (int64_t) (3e9 * (0.5 + noise())),.quantity = 10 * (0.6 + noise()) * (i > 150 && i % 300 < 20 ? 40 : 1)};
+
+		bj_stream_observe(&stream, &detect, &row, &j);
+		if (!stream.incident.open)
+			continue;
+		open++;
+		bj_incident_encode(&stream.incident, NULL, bytes);
+		wrong += bj_incident_decode(bytes, BJ_INCIDENT_SIZE, NULL, &found) != BJ_OK;
+	}
+	ok(open > 20 && wrong == 0, "an incident after each of its %d rows: %d cannot be read", open, wrong);
+}
+
 /* A new key beside nine others. */
 static void
 check_peers(void)
@@ -834,6 +863,7 @@ main(void)
 	check_logarithms();
 	check_several();
 	check_peers();
+	check_incident_bytes();
 	check_last_time();
 	check_first_weekend(false);
 	check_first_weekend(true);
