@@ -177,7 +177,7 @@ key_is(TierTotals *t, const TotalKey *key)
  * different size with and without a bucket.
  */
 #define ROOM_ENOUGH (BLCKSZ / 4 * 3)
-#define ROOM_FOR_FEW (BLCKSZ / 4)
+#define ROOM_FOR_FEW (BLCKSZ / 8 * 3)
 #define FEW 20
 
 static inline bool
@@ -340,6 +340,7 @@ bj_tiertotals_find(TierTotals *t, const TotalKey *key, uint32 hash, bool thoroug
  * to another page then, with a new index entry.
  */
 #define LAST_ROOM (BLCKSZ / 8)
+#define LAST_VERSIONS 5			/* or so many, where rows are wide */
 #define LONG_AGO 256			/* transactions */
 
 /*
@@ -363,12 +364,13 @@ is_soon_prunable(TierTotals *t, Page page)
 
 /* True, and the pin is gone, if it took a while: find the row again. */
 static bool
-make_room(TierTotals *t, Buffer buffer)
+make_room(TierTotals *t, Buffer buffer, Size length)
 {
 	BlockNumber block = BufferGetBlockNumber(buffer);
+	Size		last_room = Max(LAST_ROOM, LAST_VERSIONS * length);
 	bool		tried = false;
 
-	while (PageGetHeapFreeSpace(BufferGetPage(buffer)) < LAST_ROOM && t->patience > 0 &&
+	while (PageGetHeapFreeSpace(BufferGetPage(buffer)) < last_room && t->patience > 0 &&
 		   is_soon_prunable(t, BufferGetPage(buffer)))
 	{
 		ReleaseBuffer(buffer);
@@ -530,7 +532,7 @@ bj_tiertotals_update(TierTotals *t, const TotalRow *old, TotalRow *row)
 	Buffer		buffer;
 	TM_Result	result;
 
-	if (!pin_version(t, old, &buffer) || make_room(t, buffer))
+	if (!pin_version(t, old, &buffer) || make_room(t, buffer, old->version->t_len))
 		return false;
 	tuple = form_version(t, old, row);
 	result = bj_compat_update(t->rel, &old->version->t_self, tuple,
