@@ -48,12 +48,17 @@ BEGIN
       FROM (SELECT 'acct-' || k / 5 AS account, 't' || k % 5 + 1 AS meter FROM generate_series(0, 49999) AS k) AS k
       JOIN bench.model AS m ON m.kind = 'acct-' AND m.phase = bench.phase(k.account, k.meter)
      UNION ALL
-    SELECT DISTINCT h.account, 't' || h.meter, m.state, m.bucket FROM bench.model AS m, bench.hourly AS h WHERE m.kind = 'hour-';
+    SELECT DISTINCT h.account, 't' || h.meter, m.state, m.bucket FROM bench.model AS m, bench.hourly AS h WHERE m.kind = 'hour-'
+     UNION ALL
+    SELECT k.account, 'l' || k.meter, m.state, m.bucket
+      FROM (SELECT DISTINCT account, meter FROM bench.gen WHERE shape <> 'hundred') AS k
+      JOIN bench.model AS m ON m.kind = 'acct-' AND m.phase = bench.phase(k.account, k.meter);
     INSERT INTO billadj.baseline (account, meter, state) SELECT account, meter, state FROM key ORDER BY random();
     -- its hour stands beside the total, as it does from the end of its first hour on
     UPDATE billadj.tier_total AS t SET bucket = k.bucket FROM key AS k WHERE k.account = t.account AND k.meter = t.meter AND k.bucket IS NOT NULL;
     INSERT INTO billadj.open_bucket (account, meter, state, period_start, price_id)
     SELECT t.account, t.meter, '', t.period_start, t.price_id FROM billadj.tier_total AS t WHERE t.bucket <> '' ORDER BY random();
+    INSERT INTO billadj.open_bucket (account, meter, state) SELECT account, meter, bucket FROM key WHERE meter ~ '^l' ORDER BY random();
 END $$;
 
 -- The same without them, for what is measured without detection.

@@ -126,6 +126,8 @@ function profile_parts(    added, more, key)
 # What detection adds, without what it adds to the checkpoint at the end.
 function detection_adds(c, host)
 {
+	if (host == "watched_linear")
+		return instr[c, host] - instr[c, "linear"] - (part[c "." host, "ShutdownXLOG"] - part[c ".linear", "ShutdownXLOG"])
 	return instr[c, host] - instr[c, "tiered"] - (part[c "." host, "ShutdownXLOG"] - part[c, "ShutdownXLOG"])
 }
 
@@ -158,11 +160,15 @@ function detection(    i, c)
 	print ""
 	print "The tiered host with detection on, against the same without. Streams are known for six weeks. *Dense*: a stream has a row every three minutes, as they please; it is judged by the hour, one row in twenty ends an hour, and the others change only its open hour, which stands beside the total. *Hourly*: a row at each full hour; each is judged by itself, and the wide row in `billadj.baseline` changes with each. In brackets: added, times the plain table, without the pages that the single-user backend writes as it ends, which elsewhere the checkpointer does."
 	print ""
-	print "| case | plain | without | dense | hourly | WAL: plain | without | dense |"
-	print "|---|---|---|---|---|---|---|---|"
+	print "| case | plain | without | dense | dense, linear price | hourly | WAL: plain | without | dense |"
+	print "|---|---|---|---|---|---|---|---|---|"
 	for (i = 1; i <= ndetected; i++) {
 		c = detected[i]
 		printf "| %s | %s | %s | + %s (%s) | ", title[c], thousands(instr[c, "plain"]), thousands(instr[c, "tiered"]), thousands(detection_adds(c, "watched")), detection_ratio(c, "watched")
+		if ((c, "watched_linear") in instr)
+			printf "+ %s (%s) | ", thousands(detection_adds(c, "watched_linear")), detection_ratio(c, "watched_linear")
+		else
+			printf "– | "
 		if ((c, "hourly") in instr)
 			printf "+ %s (%s) | ", thousands(detection_adds(c, "hourly")), detection_ratio(c, "hourly")
 		else
@@ -198,7 +204,7 @@ function detection(    i, c)
 	detection_line("**all**", "added")
 	detection_line("not in it: pages written as the single-user backend ends", "checkpoint")
 	print ""
-	print "The open hour of a stream stands in the row of its total, which is found and written anyway; only where an hour ends, one row in twenty here, the wide row is. Under a linear price, which has no total, the open hour has a row of its own in `billadj.open_bucket`, to be found and written."
+	print "The open hour of a stream stands in the row of its total, which is found and written anyway; only where an hour ends, one row in twenty here, the wide row is. Under a linear price, which has no total, the open hour has a row of its own in `billadj.open_bucket`, to be found and written: *dense, linear price* is added to the linear host."
 	if (states > 0)
 		printf "\nUpdates of states: %d, of which %d were HOT.\n", states, hot_states
 }
