@@ -212,9 +212,9 @@ bj_baselines_find_bucket(Baselines *s, KeyText account, KeyText meter, bool thor
 	forget_seen(s);
 	s->looked = true;
 	s->place = find_place(s, account, meter, thorough);
-	if (s->place != NOWHERE && !bj_baseline_has_bucket(&s->head))
+	if (s->place == APART && !bj_baseline_has_bucket(&s->head))
 		s->place = NOWHERE;
-	if (s->place == NOWHERE)
+	if (s->place == NOWHERE || !bj_baseline_has_bucket(&s->head))
 		return false;
 	memcpy(head, &s->head, BJ_HEAD_SIZE);
 	return true;
@@ -242,7 +242,7 @@ read_stream(Baselines *s, KeyText account, KeyText meter, bool thorough, BjBasel
 static bool
 agree(const Baselines *s, BaselineFound found, const BjBaseline *baseline)
 {
-	bool		divided = s->place != NOWHERE;
+	bool		divided = s->place != NOWHERE && bj_baseline_has_bucket(&s->head);
 
 	if (found == BJ_BASELINE_READ)
 		return bj_baseline_has_bucket(baseline) == divided;
@@ -312,7 +312,33 @@ bj_baselines_lock_now(Baselines *s)
 {
 	if (s->place == BESIDE)
 		return bj_tiertotals_lock_now(s->totals, &s->seen.row);
-	return bj_staterow_lock_now(s->place == APART ? &s->bucket : &s->stream);
+	return bj_staterow_lock(s->place == APART ? &s->bucket : &s->stream, false);
+}
+
+bool
+bj_baselines_lock(Baselines *s, KeyText account, KeyText meter, TotalKey *key)
+{
+	BjBaseline	baseline;
+	bool		locked = false;
+
+	for (int look = 0; !locked; look++)
+	{
+		BaselineFound found;
+
+		CHECK_FOR_INTERRUPTS();
+		bj_baselines_hold(s, NULL, NULL);
+		found = bj_baselines_find(s, account, meter, look > 0, &baseline);
+		if (s->place == BESIDE)
+		{
+			*key = s->seen.key;
+			return true;
+		}
+		/* what was found is not changed; what was not is begun */
+		locked = found == BJ_BASELINE_NONE && s->place == NOWHERE ?
+			bj_baselines_write(s, account, meter, &baseline, NULL) :
+			bj_staterow_lock(s->place == APART ? &s->bucket : &s->stream, true) == BJ_LOCKED;
+	}
+	return false;
 }
 
 /* ---- writing ---- */
@@ -386,14 +412,15 @@ bj_baselines_write_bucket(Baselines *s, const BjBaseline *head)
 	return true;
 }
 
-/* The total that is to have the head of a baseline; NULL: none. */
+/*
+ * The total that is to have the head of a baseline; NULL: none.  Of one that is
+ * not judged by buckets any more it stays there, as the lock that it is.
+ */
 static HeldTotal *
 choose_total(Baselines *s, const BjBaseline *baseline, HeldTotal *headed)
 {
-	if (!bj_baseline_has_bucket(baseline))
-		return NULL;
 	if (s->place != BESIDE)
-		return s->newest;
+		return bj_baseline_has_bucket(baseline) ? s->newest : NULL;
 	return s->newest != NULL && is_after(&s->newest->key, &headed->key) ? s->newest : headed;
 }
 

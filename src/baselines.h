@@ -14,7 +14,11 @@
  * and never back; so whoever locks totals in that order meets it.
  *
  * The row that has the head is the lock of the stream; that of billadj.baseline
- * for a stream that is judged row by row.
+ * for a stream that is judged row by row and whose head stands beside no total.
+ * Whoever locks totals and streams locks the rows of open_bucket and baseline
+ * that are locks first, in the order of the streams, then totals in theirs: a
+ * head never leaves the totals, so that nobody finds a lock of the first kind
+ * when he has one of the second already.
  */
 #ifndef BILLADJ_BASELINES_H
 #define BILLADJ_BASELINES_H
@@ -48,6 +52,13 @@ extern bool bj_baselines_can_find(Baselines *store, const char **problem);
  */
 extern bool bj_baselines_beside(Baselines *store, KeyText account, KeyText meter,
 								bool thorough, TotalKey *key);
+
+/*
+ * The same, and where it does not, the stream is locked: its row is made if
+ * there was none.  To be called before totals are locked.
+ */
+extern bool bj_baselines_lock(Baselines *store, KeyText account, KeyText meter,
+							  TotalKey *key);
 
 /* A total of the stream that this transaction has written, and so locked. */
 typedef struct HeldTotal

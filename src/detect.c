@@ -739,7 +739,18 @@ bj_detect_key(const DetectStream *s)
 }
 
 bool
-bj_detect_beside(DetectStream *s, bool again, TotalKey *key)
+bj_detect_lock(const DetectStream *s, TotalKey *key)
+{
+	MemoryContext old = MemoryContextSwitchTo(settling->whole);
+	bool		beside = open_buckets() && open_whole() &&
+		bj_baselines_lock(settling->baselines, s->account, s->meter, key);
+
+	MemoryContextSwitchTo(old);
+	return beside;
+}
+
+bool
+bj_detect_beside(const DetectStream *s, bool again, TotalKey *key)
 {
 	MemoryContext old = MemoryContextSwitchTo(settling->whole);
 	bool		beside = open_buckets() &&

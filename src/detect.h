@@ -67,7 +67,10 @@ extern TotalKey bj_detect_key(const DetectStream *stream);
  * True if the head of the stream stands beside a total, whose key is then
  * *key.  again: it is not where it was seen.
  */
-extern bool bj_detect_beside(DetectStream *stream, bool again, TotalKey *key);
+extern bool bj_detect_beside(const DetectStream *stream, bool again, TotalKey *key);
+
+/* Locks the stream, if it is another row that is its lock: before any total. */
+extern bool bj_detect_lock(const DetectStream *stream, TotalKey *key);
 
 /*
  * For a total of the stream that is about to be written and has the head.

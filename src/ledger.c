@@ -687,66 +687,131 @@ is_same_stream(const Account *a, const Account *b)
 		bj_key_equal(a->key.account, b->key.account) && bj_key_equal(a->key.meter, b->key.meter);
 }
 
-/*
- * Accounts from first to before next are those of a stream whose rows are to be
- * looked at.  Where none has the head of the stream, the total that has it is
- * added, to be locked in its order.
- */
-static void
-join_stream(Settling *settling, DetectStream *stream, int first, int next)
+/* Of a stream whose rows are to be looked at: its accounts, and where its head is. */
+typedef struct StreamAccounts
 {
-	bool		has_head = false;
+	DetectStream *stream;
+	int			first;			/* in settling->accounts */
+	int			next;
+} StreamAccounts;
+
+/*
+ * Where none of the stream's accounts has its head, the stream is locked, or the
+ * total that has it is added, to be locked in its order.  True if it is locked.
+ */
+static bool
+join_stream(Settling *settling, const StreamAccounts *join)
+{
 	TotalKey	key;
 	Account    *added;
 
-	for (int i = first; i < next; i++)
-	{
-		settling->accounts[i]->stream = stream;
-		has_head |= settling->accounts[i]->base.bucket_size > 0;
-	}
-	if (has_head || !bj_detect_beside(stream, false, &key))
-		return;
-	for (int i = first; i < next; i++)
+	for (int i = join->first; i < join->next; i++)
+		if (settling->accounts[i]->base.bucket_size > 0)
+			return false;
+	if (!bj_detect_lock(join->stream, &key))
+		return true;
+	for (int i = join->first; i < join->next; i++)
 		if (total_key_equal(&settling->accounts[i]->key, &key))
-			return;				/* it has it now, and had not when it was read */
+			return false;		/* it has it now, and had not when it was read */
 	added = account_make(&key);
-	added->stream = stream;
+	added->stream = join->stream;
 	add_account(settling, added);
+	return false;
 }
 
 /* Mostly the accounts know their streams. */
+static int
+find_streams(Settling *settling, StreamAccounts *joins)
+{
+	int			n = 0;
+	int			next;
+
+	for (int first = 0; first < settling->n; first = next)
+	{
+		DetectStream *stream = NULL;
+
+		for (next = first; next < settling->n && is_same_stream(settling->accounts[first], settling->accounts[next]); next++)
+			if (stream == NULL)
+				stream = settling->accounts[next]->noted.stream;
+		if (stream != NULL && bj_detect_place(stream))
+			joins[n++] = (StreamAccounts) {stream, first, next};
+	}
+	return n;
+}
+
+/* Those whose rows were posted to no account, but may have some all the same. */
+static int
+find_rest(Settling *settling, DetectStream **rest, int nrest, StreamAccounts *joins)
+{
+	int			next = 0;
+
+	for (int k = 0; k < nrest; k++)
+	{
+		TotalKey	key = bj_detect_key(rest[k]);
+		int			first = next;
+
+		while (first < settling->n && stream_cmp(&settling->accounts[first]->key, &key) < 0)
+			first++;
+		for (next = first; next < settling->n && stream_cmp(&settling->accounts[next]->key, &key) == 0;)
+			next++;
+		joins[k] = (StreamAccounts) {rest[k], first, next};
+	}
+	return nrest;
+}
+
+static int
+join_cmp(const void *x, const void *y)
+{
+	TotalKey	a = bj_detect_key(((const StreamAccounts *) x)->stream);
+	TotalKey	b = bj_detect_key(((const StreamAccounts *) y)->stream);
+
+	return stream_cmp(&a, &b);
+}
+
+static bool
+is_any_beside(const StreamAccounts *joins, int n)
+{
+	TotalKey	key;
+
+	for (int i = 0; i < n; i++)
+		if (bj_detect_beside(joins[i].stream, false, &key))
+			return true;
+	return false;
+}
+
+/*
+ * Before totals are locked: streams whose lock is another row are, in their
+ * order.  Where there are no totals it is left to when they are written.
+ */
 static void
 join_streams(Settling *settling)
 {
 	int			n = settling->n;
-	int			next;
 	int			nrest;
+	int			njoins;
 	DetectStream **rest;
+	bool		locked = false;
+	StreamAccounts *joins = palloc_extended((n + 1) * sizeof(StreamAccounts), MCXT_ALLOC_HUGE);
 
-	for (int first = 0; first < n; first = next)
-	{
-		DetectStream *stream = NULL;
-
-		for (next = first; next < n && is_same_stream(settling->accounts[first], settling->accounts[next]); next++)
-			if (stream == NULL)
-				stream = settling->accounts[next]->noted.stream;
-		if (stream != NULL && bj_detect_place(stream))
-			join_stream(settling, stream, first, next);
-	}
+	njoins = find_streams(settling, joins);
 	rest = bj_detect_place_rest(&nrest);
-	/* where there is nothing to be locked but one stream, that may wait */
-	if (n == 0 && nrest == 1)
-		return;
-	for (int k = 0, first = 0; k < nrest; k++, first = next)
+	if (nrest > 0)
 	{
-		TotalKey	key = bj_detect_key(rest[k]);
-
-		while (first < n && stream_cmp(&settling->accounts[first]->key, &key) < 0)
-			first++;
-		for (next = first; next < n && stream_cmp(&settling->accounts[next]->key, &key) == 0;)
-			next++;
-		join_stream(settling, rest[k], first, next);
+		joins = repalloc_huge(joins, (njoins + nrest) * sizeof(StreamAccounts));
+		njoins += find_rest(settling, rest, nrest, joins + njoins);
+		qsort(joins, njoins, sizeof(StreamAccounts), join_cmp);
 	}
+	if (n == 0 && (njoins < 2 || !is_any_beside(joins, njoins)))
+		return;
+	for (int k = 0; k < njoins; k++)
+	{
+		for (int i = joins[k].first; i < joins[k].next; i++)
+			settling->accounts[i]->stream = joins[k].stream;
+		locked |= join_stream(settling, &joins[k]);
+	}
+	/* so that what is locked can be written */
+	if (locked)
+		CommandCounterIncrement();
 	if (settling->n > n)
 		qsort(settling->accounts, settling->n, sizeof(Account *), account_cmp);
 }

@@ -266,10 +266,10 @@ bj_staterow_find(StateTable *t, KeyText account, KeyText meter, bool thorough)
 /* ---- writing ---- */
 
 BjLocked
-bj_staterow_lock_now(StateTable *t)
+bj_staterow_lock(StateTable *t, bool wait)
 {
 	/* who makes it is told when it is there */
-	return t->found ? bj_table_lock_now(t->rel, t->tuple.t_self) : BJ_LOCKED;
+	return t->found ? bj_table_lock(t->rel, t->tuple.t_self, wait) : BJ_LOCKED;
 }
 
 /* The row as it was with other bytes in their place. */

@@ -87,8 +87,8 @@ extern void bj_staterow_close(StateTable *t);
 extern bool bj_staterow_find(StateTable *t, KeyText account, KeyText meter,
 							 bool thorough);
 
-/* Locks the row that was found, without waiting. */
-extern BjLocked bj_staterow_lock_now(StateTable *t);
+/* Locks the row that was found; BJ_BUSY only without wait. */
+extern BjLocked bj_staterow_lock(StateTable *t, bool wait);
 
 /* Lets go of what was found. */
 extern void bj_staterow_forget(StateTable *t);

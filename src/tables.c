@@ -376,13 +376,13 @@ bj_table_append(Relation rel, HeapTuple tuple)
 }
 
 BjLocked
-bj_table_lock_now(Relation rel, ItemPointerData tid)
+bj_table_lock(Relation rel, ItemPointerData tid, bool wait)
 {
 	HeapTupleData tuple = {.t_self = tid};
 	TM_FailureData failure;
 	Buffer		buffer;
 	TM_Result	result = heap_lock_tuple(rel, &tuple, GetCurrentCommandId(true), LockTupleNoKeyExclusive,
-										 LockWaitSkip, false, &buffer, &failure);
+										 wait ? LockWaitBlock : LockWaitSkip, false, &buffer, &failure);
 
 	ReleaseBuffer(buffer);
 	if (result == TM_WouldBlock)

@@ -132,8 +132,8 @@ typedef enum BjLocked
 	BJ_BUSY						/* somebody is writing it */
 } BjLocked;
 
-/* Locks a version that is on its page, against writers, without waiting. */
-extern BjLocked bj_table_lock_now(Relation rel, ItemPointerData tid);
+/* Locks a version that is on its page, against writers; BJ_BUSY only without wait. */
+extern BjLocked bj_table_lock(Relation rel, ItemPointerData tid, bool wait);
 
 /* Adds the index entries that a tuple just written to rel needs. */
 extern void bj_table_index(Relation rel, HeapTuple tuple, BjIndexing indexing);

@@ -561,7 +561,7 @@ bj_tiertotals_lock_now(TierTotals *t, const TotalRow *row)
 
 	if (!pin_version(t, row, &buffer))
 		return BJ_CHANGED;
-	locked = bj_table_lock_now(t->rel, row->version->t_self);
+	locked = bj_table_lock(t->rel, row->version->t_self, false);
 	ReleaseBuffer(buffer);
 	return locked;
 }

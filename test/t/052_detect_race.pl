@@ -312,8 +312,16 @@ foreach my $blow (1 .. 2 * $short)
 	}
 	else
 	{
-		kill 'KILL', $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity
-			WHERE application_name = 'load' AND state <> 'idle' ORDER BY random() LIMIT 1});
+		# on a slow machine all of them may be between two statements just then
+		my $pid = '';
+
+		for (1 .. 200)
+		{
+			$pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity
+				WHERE application_name = 'load' AND state <> 'idle' ORDER BY random() LIMIT 1});
+			last if $pid ne '';
+		}
+		kill 'KILL', $pid if $pid ne '';
 	}
 	IPC::Run::finish($_->{handle}) foreach @runs;
 	is(join("\n", grep { /ERROR/ } map { split /\n/, $_->{err} } @runs), '', "$what: no other error");
