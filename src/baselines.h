@@ -67,6 +67,7 @@ typedef struct HeldTotal
 	TotalRow	row;			/* as it is now; without a version: find it */
 	const BjBaseline *head;		/* what is beside it, or what that became by
 								 * bj_stream_absorb(); NULL: read it */
+	uint32		absorbed;		/* how many rows are in *head */
 } HeldTotal;
 
 /*

@@ -36,8 +36,8 @@ struct DetectStream
 	bool		placed;			/* it has its place in the order */
 	BjStream   *ahead;			/* for reject: as if all were learned; or NULL */
 	bool		settled;		/* nothing is left to be done at this commit */
-	BjBaseline *head;			/* of its home after `absorbed` of its rows; or
-								 * NULL */
+	BjBaseline *head;			/* beside the total last absorbed into, after
+								 * `absorbed` of its rows; or NULL */
 	uint32		absorbed;
 	HeldTotal  *home;			/* the total that has its head; or NULL */
 	HeldTotal  *newest;			/* the last of its totals */
@@ -804,7 +804,7 @@ bj_detect_hold(DetectStream *s, TierTotals *totals, const TotalKey *key, const T
 		return;
 	old = MemoryContextSwitchTo(settling->whole);
 	s->newest = palloc(sizeof(HeldTotal));
-	*s->newest = (HeldTotal) {bj_detect_key(s), *row, had_head ? s->head : NULL};
+	*s->newest = (HeldTotal) {bj_detect_key(s), *row, had_head ? s->head : NULL, s->absorbed};
 	s->newest->key.period_start = key->period_start;
 	s->newest->key.price_id = key->price_id;
 	if (row->version != NULL)
@@ -836,7 +836,9 @@ settle_stream(const DetectStream *s)
 		CHECK_FOR_INTERRUPTS();
 		bj_baselines_hold(settling->baselines, s->home, s->newest);
 		if (bj_baselines_find_bucket(settling->baselines, s->account, s->meter, look > 0, &head))
-			absorbed = s->head != NULL ? s->absorbed : absorb(s, rows, &detect, &head);
+			/* a head tried before it moved away says nothing of this one */
+			absorbed = s->home != NULL && s->home->head != NULL ? s->home->absorbed :
+				absorb(s, rows, &detect, &head);
 		if (absorbed == s->n)
 		{
 			done = bj_baselines_write_bucket(settling->baselines, &head);
