@@ -417,7 +417,7 @@ INSERT INTO one_by_one SELECT 'anew ' || g, 'anew', 'gb', 100 + g * 7 % 13, time
 INSERT INTO one_by_one VALUES ('anew late', 'anew', 'gb', 100, '2024-01-02 03:00');
 SELECT t.period_start, t.bucket <> '' AS bucket, o.period_start = t.period_start AS said FROM billadj.tier_total t JOIN billadj.open_bucket o USING (account, meter) WHERE account = 'anew' ORDER BY 1;
 SELECT r.rows FROM baselines b, billadj.read_baseline(b.account, b.meter, b.state) r WHERE account = 'anew';
--- rows that become regular are judged one by one; its hour beside the total of an old price is no more
+-- rows that become regular are judged one by one; the head stays beside the total of an old price, as the lock that it is
 INSERT INTO one_by_one SELECT 'steady ' || g, 'steady', 'gb', 100 + g * 7 % 13, timestamptz '2024-02-01' + g * interval '10 minutes' + (hashtext('t' || g) & 1023) % 29 * interval '1 minute' FROM generate_series(0, 300) g;
 SELECT count(*) AS beside FROM billadj.tier_total WHERE account = 'steady' AND bucket <> '';
 INSERT INTO one_by_one SELECT 'steady ' || g, 'steady', 'gb', 100 + g * 7 % 13, timestamptz '2024-02-05 02:00' + (g - 301) * interval '1 hour' FROM generate_series(301, 700) g;

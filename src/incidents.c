@@ -598,6 +598,8 @@ raise_gap(Incidents *in, Anomaly *a, const DetectRow *row, const BjJudgement *j,
 {
 	double		seconds = (double) (end - server_time(j->since)) / USECS_PER_SEC;
 	double		missing = j->longest > 0 ? seconds / j->longest - 1 : 0;
+	/* what was usual before a fault, not what it left in the forecasts */
+	const BjBaseline *usual = in->stream.incident.open ? &in->stream.incident.trusted : &in->stream.baseline;
 	bool		told = a != NULL;
 	BjJudgement g = *j;
 
@@ -608,8 +610,7 @@ raise_gap(Incidents *in, Anomaly *a, const DetectRow *row, const BjJudgement *j,
 		a = open_anomaly(in, row, &g, BJ_FAMILY_CADENCE, bj_reason_name(BJ_REASON_GAP), policy);
 	if (a != NULL)
 		raise_anomaly(in, a, row, &g, server_time(j->since),
-					  excess_of(row, 0, missing * bj_baseline_expected(&in->stream.baseline,
-																	   end + BJ_EPOCH_SHIFT)),
+					  excess_of(row, 0, missing * bj_baseline_expected(usual, end + BJ_EPOCH_SHIFT)),
 					  policy);
 	/* it is one gap, however often it was told of */
 	if (told)
