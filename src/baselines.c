@@ -412,6 +412,22 @@ bj_baselines_write_bucket(Baselines *s, const BjBaseline *head)
 	return true;
 }
 
+bool
+bj_baselines_is_beside(const Baselines *s)
+{
+	return s->place == BESIDE && s->home != NULL && !s->mend;
+}
+
+void
+bj_baselines_write_rest(Baselines *s, KeyText account, KeyText meter, const BjBaseline *baseline)
+{
+	uint8		bytes[BJ_BASELINE_SIZE];
+	StateValue	whole = {bytes, sizeof(bytes)};
+
+	bj_baseline_encode(baseline, bj_baselines_crc, bytes);
+	must_put(&s->stream, account, meter, &whole);
+}
+
 /*
  * The total that is to have the head of a baseline; NULL: none.  Of one that is
  * not judged by buckets any more it stays there, as the lock that it is.

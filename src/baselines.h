@@ -117,6 +117,15 @@ extern bool bj_baselines_write(Baselines *store, KeyText account, KeyText meter,
 							   const BjBaseline *baseline, const char *problem);
 
 /*
+ * Is the head of the stream that was found last beside the total that is held,
+ * and all well with it?  Then who writes the total himself, with the head of
+ * *baseline, has the rest of it written here.
+ */
+extern bool bj_baselines_is_beside(const Baselines *store);
+extern void bj_baselines_write_rest(Baselines *store, KeyText account, KeyText meter,
+									const BjBaseline *baseline);
+
+/*
  * Locks the stream that was found last, for who must not wait: he locks several
  * streams, and not in the order of those who commit usage.
  */

@@ -36,6 +36,7 @@ struct DetectStream
 	bool		placed;			/* it has its place in the order */
 	BjStream   *ahead;			/* for reject: as if all were learned; or NULL */
 	bool		settled;		/* nothing is left to be done at this commit */
+	bool		judged;			/* by judge(), and not written yet */
 	BjBaseline *head;			/* beside the total last absorbed into, after
 								 * `absorbed` of its rows; or NULL */
 	uint32		absorbed;
@@ -361,7 +362,7 @@ put_in_order(uint32 from)
 		DetectStream *s = row_at(i)->stream;
 
 		s->n = 0;
-		s->placed = s->settled = false;
+		s->placed = s->settled = s->judged = false;
 		s->home = s->newest = NULL;
 		s->head = NULL;
 	}
@@ -546,6 +547,12 @@ typedef struct Settling
 
 static Settling *settling = NULL;
 
+static DetectRow **
+rows_of(const DetectStream *s)
+{
+	return settling->order.rows + s->first;
+}
+
 /* No reason to lose the usage. */
 static void
 warn_not_looked_at(const char *problem)
@@ -612,12 +619,12 @@ warn_damaged(const DetectStream *s)
 }
 
 /*
- * With all of the baseline.  The first rows are in the head already, if what
- * was found has one.  False if somebody else wrote the stream.
+ * Judges the rows of a stream with all of its baseline, in settling->incidents.
+ * The first rows are in the head already, if what was found has one.
  */
-static bool
-settle_whole(const DetectStream *s, DetectRow **rows, bool thorough,
-			 const BjDetect *detect, const BjBaseline *head, uint32 absorbed)
+static BaselineFound
+judge_rows(const DetectStream *s, bool thorough, const BjDetect *detect, const BjBaseline *head,
+		   uint32 absorbed)
 {
 	Incidents  *in = settling->incidents;
 	BjBaseline *baseline = &in->stream.baseline;
@@ -639,12 +646,23 @@ settle_whole(const DetectStream *s, DetectRow **rows, bool thorough,
 		absorbed = 0;
 	bj_incidents_begin(in);
 	for (uint32 i = absorbed; i < s->n; i++)
-		bj_incidents_row(in, rows[i]);
-	if (!bj_baselines_write(settling->baselines, s->account, s->meter, baseline,
+		bj_incidents_row(in, rows_of(s)[i]);
+	return found;
+}
+
+/* False if somebody else wrote the stream. */
+static bool
+settle_whole(const DetectStream *s, bool thorough, const BjDetect *detect, const BjBaseline *head,
+			 uint32 absorbed)
+{
+	BaselineFound found = judge_rows(s, thorough, detect, head, absorbed);
+
+	if (!bj_baselines_write(settling->baselines, s->account, s->meter,
+							&settling->incidents->stream.baseline,
 							found != BJ_BASELINE_BAD ? NULL :
 							"its bytes could not be read; begun anew by the next usage"))
 		return false;
-	bj_incidents_end(in);
+	bj_incidents_end(settling->incidents);
 	if (found == BJ_BASELINE_BAD)
 		warn_damaged(s);
 	return true;
@@ -664,12 +682,6 @@ absorb(const DetectStream *s, DetectRow **rows, const BjDetect *detect, BjBaseli
 			break;
 	}
 	return n;
-}
-
-static DetectRow **
-rows_of(const DetectStream *s)
-{
-	return settling->order.rows + s->first;
 }
 
 void
@@ -769,24 +781,55 @@ keep_head(DetectStream *s, const BjBaseline *head, uint32 absorbed)
 	s->absorbed = absorbed;
 }
 
+/*
+ * Where a bucket ends and nothing is to be said of it: judged before the total
+ * is locked, so that it is written once.  If it is as it was when it is written,
+ * nobody has changed the stream.  False: it is left for later.
+ */
+static bool
+judge(DetectStream *s, const BjDetect *detect, HeldTotal *home)
+{
+	const Incidents *in;
+	MemoryContext old;
+
+	if (bj_baseline_has_incident(home->head) || !open_buckets() || !open_whole())
+		return false;
+	in = settling->incidents;
+	old = MemoryContextSwitchTo(settling->context);
+	bj_baselines_hold(settling->baselines, home, home);
+	s->judged = judge_rows(s, false, detect, home->head, home->absorbed) == BJ_BASELINE_READ &&
+		bj_baselines_is_beside(settling->baselines) && in->anomalies == NIL && in->repeats == NIL;
+	bj_baselines_hold(settling->baselines, NULL, NULL);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(settling->context);
+	return s->judged;
+}
+
 bool
-bj_detect_absorb(DetectStream *s, TotalRow *row)
+bj_detect_absorb(DetectStream *s, const TotalKey *key, bool alone, TotalRow *row)
 {
 	BjDetect	detect;
 	BjBaseline	head;
-	uint32		absorbed;
+	HeldTotal	home = {*key, *row, &head};
+	MemoryContext old;
 
 	s->head = NULL;
+	s->judged = false;
 	if (!detect_for(s, &detect))
 		return true;
 	if (bj_bucket_decode((const uint8_t *) row->bucket, row->bucket_size, bj_baselines_crc, &head) != BJ_OK ||
 		!bj_baseline_has_bucket(&head))
 		return false;
-	absorbed = absorb(s, rows_of(s), &detect, &head);
-	if (absorbed < s->n)
+	home.absorbed = absorb(s, rows_of(s), &detect, &head);
+	if (home.absorbed < s->n)
 	{
-		keep_head(s, &head, absorbed);
-		return false;
+		old = MemoryContextSwitchTo(settling->whole);
+		if (!alone || !judge(s, &detect, &home))
+			keep_head(s, &head, home.absorbed);
+		MemoryContextSwitchTo(old);
+		if (!s->judged)
+			return false;
+		memcpy(&head, &settling->incidents->stream.baseline, BJ_HEAD_SIZE);
 	}
 	bj_bucket_encode(&head, bj_baselines_crc, settling->bucket);
 	row->bucket = (const char *) settling->bucket;
@@ -797,20 +840,23 @@ void
 bj_detect_hold(DetectStream *s, TierTotals *totals, const TotalKey *key, const TotalRow *row,
 			   bool had_head, bool settled)
 {
-	MemoryContext old;
+	MemoryContext old = MemoryContextSwitchTo(settling->whole);
 
+	if (settled && s->judged)
+		bj_baselines_write_rest(settling->baselines, s->account, s->meter,
+								&settling->incidents->stream.baseline);
 	s->settled |= settled;
-	if (s->settled)
-		return;
-	old = MemoryContextSwitchTo(settling->whole);
-	s->newest = palloc(sizeof(HeldTotal));
-	*s->newest = (HeldTotal) {bj_detect_key(s), *row, had_head ? s->head : NULL, s->absorbed};
-	s->newest->key.period_start = key->period_start;
-	s->newest->key.price_id = key->price_id;
-	if (row->version != NULL)
-		bj_tiertotals_keep(totals, &s->newest->row);
-	if (had_head)
-		s->home = s->newest;
+	if (!s->settled)
+	{
+		s->newest = palloc(sizeof(HeldTotal));
+		*s->newest = (HeldTotal) {bj_detect_key(s), *row, had_head ? s->head : NULL, s->absorbed};
+		s->newest->key.period_start = key->period_start;
+		s->newest->key.price_id = key->price_id;
+		if (row->version != NULL)
+			bj_tiertotals_keep(totals, &s->newest->row);
+		if (had_head)
+			s->home = s->newest;
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -847,7 +893,7 @@ settle_stream(const DetectStream *s)
 		if (!open_whole())
 			return;
 		old = MemoryContextSwitchTo(settling->context);
-		done = settle_whole(s, rows, look > 0, &detect, &head, absorbed);
+		done = settle_whole(s, look > 0, &detect, &head, absorbed);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(settling->context);
 	}

@@ -73,15 +73,18 @@ extern bool bj_detect_beside(const DetectStream *stream, bool again, TotalKey *k
 extern bool bj_detect_lock(const DetectStream *stream, TotalKey *key);
 
 /*
- * For a total of the stream that is about to be written and has the head.
- * True if there is nothing more to be done for the stream: row->bucket is then
- * what it is after the stream's rows, valid until the next call.
+ * For a total of the stream that is about to be written and has the head; alone:
+ * no other total of the stream is written.  True if row->bucket is now what it
+ * is after all of the stream's rows, valid until the next call: then the total
+ * is to be written as it is, or this to be called again, before anything else.
  */
-extern bool bj_detect_absorb(DetectStream *stream, TotalRow *row);
+extern bool bj_detect_absorb(DetectStream *stream, const TotalKey *key, bool alone,
+							 TotalRow *row);
 
 /*
  * A total of the stream was written and is locked; had_head: it has the head;
- * settled: with what bj_detect_absorb() made of it.  Totals come in their order.
+ * settled: with what bj_detect_absorb() made of it, which is then kept.  Totals
+ * come in their order.
  */
 extern void bj_detect_hold(DetectStream *stream, TierTotals *totals, const TotalKey *key,
 						   const TotalRow *row, bool had_head, bool settled);

@@ -554,8 +554,6 @@ level(Incidents *in, const DetectRow *row, const BjJudgement *judgement)
 	BjJudgement own = other && judgement->opened ? as_level(in, judgement) : *judgement;
 	const BjJudgement *j = &own;
 	DetectPolicy policy;
-	Decimal		excess = other && !j->opened ? BJ_DECIMAL_ZERO :
-		excess_of(row, j->observed, j->expected);
 
 	if (in->level != NULL && j->closed != BJ_OUTCOME_OPEN)
 		close_level(in, j->closed);
@@ -580,7 +578,9 @@ level(Incidents *in, const DetectRow *row, const BjJudgement *judgement)
 	else if (in->level != NULL && j->abnormal)
 		bj_detectors_policy(in->account, in->meter, in->level->rule, &policy);
 	if (in->level != NULL && (j->opened || j->abnormal))
-		raise_anomaly(in, in->level, row, j, server_time(j->since), excess, &policy);
+		raise_anomaly(in, in->level, row, j, server_time(j->since),
+					  other && !j->opened ? BJ_DECIMAL_ZERO : excess_of(row, j->observed, j->expected),
+					  &policy);
 	/* the stream began anew, or all happened within one row */
 	if (in->level != NULL && !in->stream.incident.open)
 	{
@@ -842,9 +842,13 @@ void
 bj_incidents_row(Incidents *in, const DetectRow *row)
 {
 	BjRow		r = bj_incidents_core_row(row);
-	TimestampTz before = clock_of(&in->stream.baseline, row);
+	TimestampTz before;
 	BjJudgement j;
 
+	/* those after the end of a bucket mostly are of the next, and no more */
+	if (bj_stream_absorb(&in->stream.baseline, &in->detect, &r))
+		return;
+	before = clock_of(&in->stream.baseline, row);
 	bj_stream_observe(&in->stream, &in->detect, &r, &j);
 	in->clock = clock_of(&in->stream.baseline, row);
 	if (in->store == NULL)

@@ -42,6 +42,7 @@ typedef struct Account
 	int64		own_postings;
 	DetectSlot	noted;			/* what of its rows was */
 	DetectStream *stream;		/* at commit: likewise, of its account and meter */
+	bool		alone;			/* no other account is of the stream */
 } Account;
 
 typedef struct Undo
@@ -618,7 +619,7 @@ settle_account(Settling *settling, int i)
 		if (a->own_postings > 0 || has_head)
 		{
 			raise_total(a, &now, &row, &difference);
-			absorbed = has_head && bj_detect_absorb(a->stream, &row);
+			absorbed = has_head && bj_detect_absorb(a->stream, &a->key, a->alone, &row);
 			done = found ? bj_tiertotals_update(totals, &now, &row) :
 				bj_tiertotals_create(totals, &a->key, &row);
 			if (!done)
@@ -806,7 +807,10 @@ join_streams(Settling *settling)
 	for (int k = 0; k < njoins; k++)
 	{
 		for (int i = joins[k].first; i < joins[k].next; i++)
+		{
 			settling->accounts[i]->stream = joins[k].stream;
+			settling->accounts[i]->alone = joins[k].next == joins[k].first + 1;
+		}
 		locked |= join_stream(settling, &joins[k]);
 	}
 	/* so that what is locked can be written */
