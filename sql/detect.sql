@@ -194,6 +194,9 @@ INSERT INTO one_by_one VALUES ('refused 501', 'refused', 'calls', 101, timestamp
 SAVEPOINT a;
 \set VERBOSITY sqlstate
 INSERT INTO one_by_one VALUES ('refused 502', 'refused', 'calls', 60000, timestamptz '2024-01-01' + 502 * interval '1 hour');
+ROLLBACK TO a;
+-- what was rolled back is not known: the next one is refused too
+INSERT INTO one_by_one VALUES ('refused 502', 'refused', 'calls', 60001, timestamptz '2024-01-01' + 502 * interval '1 hour');
 \set VERBOSITY default
 ROLLBACK TO a;
 INSERT INTO one_by_one VALUES ('refused 503', 'refused', 'calls', 102, timestamptz '2024-01-01' + 502 * interval '1 hour');

@@ -505,6 +505,7 @@ bj_detect_end_statement(void)
 	const char *problem;
 	Baselines  *store;
 	Ordered		o;
+	uint32		from;
 
 	if (notes == NULL || notes->checked == notes->n || !bj_detectors_any(BJ_ACTION_REJECT))
 		return;
@@ -513,14 +514,16 @@ bj_detect_end_statement(void)
 	store = bj_baselines_open(&problem);
 	if (store != NULL)
 	{
-		if (notes->checked == 0)
+		from = notes->checked;
+		if (from == 0)
 			forget_ahead();
-		o = put_in_order(notes->checked);
+		/* before: what is refused was looked at, and is rolled back */
+		notes->checked = notes->n;
+		o = put_in_order(from);
 		qsort(o.streams, o.nstreams, sizeof(DetectStream *), stream_cmp);
 		for (uint32 i = 0; i < o.nstreams; i++)
 			look_ahead(store, o.streams[i], o.rows + o.streams[i]->first);
 		bj_baselines_close(store);
-		notes->checked = notes->n;
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
