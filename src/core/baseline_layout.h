@@ -3,8 +3,8 @@
  *	  The fields of a baseline: the same in memory and in bytes.
  *
  * Every field has a fixed width and its natural alignment, and there is no
- * padding, so that the bytes are the struct, little-endian: decoding is a copy
- * and a judgement.  Included by baseline.h only.
+ * padding, so that the bytes are the struct's, little-endian and in another
+ * order: decoding is a copy and a judgement.  Included by baseline.h only.
  *
  * What changes with each row stands first, the head; what changes only with an
  * observation, which of a dense stream is a whole bucket, behind it.  Between
@@ -134,11 +134,11 @@ typedef struct BjBaseline
 	BjTail		tails[BJ_CHANNELS];
 } BjBaseline;
 
-/* magic 2, version 1, flags 1, size 2, reserved 2, CRC-32C 4, zero 4 */
-#define BJ_STATE_HEADER 16
+/* magic 2, version 1, zero 1, size 2, zero 6; behind the fields CRC-32C 4 */
+#define BJ_STATE_HEADER 12
 #define BJ_HEAD_SIZE ((int32_t) offsetof(BjBaseline, observed_at))
-#define BJ_BUCKET_SIZE (36 + BJ_HEAD_SIZE)
-#define BJ_BASELINE_SIZE (BJ_STATE_HEADER + (int32_t) sizeof(BjBaseline))
-#define BJ_INCIDENT_SIZE (BJ_STATE_HEADER + 112 + (int32_t) sizeof(BjBaseline))
+#define BJ_BUCKET_SIZE (12 + BJ_HEAD_SIZE)
+#define BJ_BASELINE_SIZE (BJ_STATE_HEADER + (int32_t) sizeof(BjBaseline) + 4)
+#define BJ_INCIDENT_SIZE (BJ_STATE_HEADER + 112 + (int32_t) sizeof(BjBaseline) + 4)
 
 #endif							/* BILLADJ_CORE_BASELINE_LAYOUT_H */

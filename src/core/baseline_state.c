@@ -6,7 +6,7 @@
 
 #define MAGIC 0x6C62			/* "bl" */
 #define INCIDENT_MAGIC 0x6E69	/* "in" */
-#define VERSION 3
+#define VERSION 4
 
 _Static_assert(BJ_BASELINE_SIZE <= BJ_BASELINE_MAX_SIZE, "a baseline is too wide");
 _Static_assert(BJ_INCIDENT_SIZE <= BJ_INCIDENT_MAX_SIZE, "an incident is too wide");
@@ -203,34 +203,34 @@ get(const uint8_t *bytes, int width)
 	return x;
 }
 
-/* What stands before the fields: size is of all bytes. */
-static void
-put_header(uint8_t *bytes, uint64_t magic, size_t size, BjCrc crc)
+static uint32_t
+checksum(BjCrc crc, const uint8_t *bytes, int32_t size)
 {
-	memset(bytes, 0, BJ_STATE_HEADER);
-	put(bytes, 2, magic);
-	put(bytes + 2, 1, VERSION);
-	put(bytes + 4, 2, size);
-	put(bytes + 8, 4, (crc != NULL ? crc : bj_crc32c) (bytes + BJ_STATE_HEADER, size - BJ_STATE_HEADER));
+	return (crc != NULL ? crc : bj_crc32c) (bytes, (size_t) size - 4);
+}
+
+static uint64_t
+header_of(uint64_t magic, int32_t size)
+{
+	return magic | VERSION << 16 | (uint64_t) size << 32;
+}
+
+/* What stands before the fields and behind them: size is of all bytes. */
+static void
+seal(uint8_t *bytes, uint64_t magic, int32_t size, BjCrc crc)
+{
+	put(bytes, 8, header_of(magic, size));
+	put(bytes + size - 4, 4, checksum(crc, bytes, size));
 }
 
 static bool
-is_header_sound(const uint8_t *bytes, uint64_t magic, size_t size, BjCrc crc)
+is_sealed(const uint8_t *bytes, uint64_t magic, int32_t size, BjCrc crc)
 {
-	return get(bytes, 2) == magic && get(bytes + 2, 2) == VERSION &&
-		get(bytes + 4, 4) == size && get(bytes + 12, 4) == 0 &&
-		get(bytes + 8, 4) == (crc != NULL ? crc : bj_crc32c) (bytes + BJ_STATE_HEADER, size - BJ_STATE_HEADER);
+	return get(bytes, 8) == header_of(magic, size) &&
+		get(bytes + size - 4, 4) == checksum(crc, bytes, size);
 }
 
-void
-bj_baseline_encode(const BjBaseline *baseline, BjCrc crc, uint8_t *bytes)
-{
-	memcpy(bytes + BJ_STATE_HEADER, baseline, sizeof(*baseline));
-	turn(bytes + BJ_STATE_HEADER);
-	put_header(bytes, MAGIC, BJ_BASELINE_SIZE, crc);
-}
-
-/* The fields of a baseline, its bytes checked against damage already. */
+/* The fields of an incident's baseline, its bytes checked against damage already. */
 static BjStatus
 decode_fields(const uint8_t *bytes, BjBaseline *baseline)
 {
@@ -244,31 +244,22 @@ decode_fields(const uint8_t *bytes, BjBaseline *baseline)
 	return BJ_OK;
 }
 
-BjStatus
-bj_baseline_decode(const uint8_t *bytes, size_t size, BjCrc crc,
-				   BjBaseline *baseline)
-{
-	if (size != (size_t) BJ_BASELINE_SIZE ||
-		!is_header_sound(bytes, MAGIC, size, crc))
-		return BJ_BAD_STATE;
-	return decode_fields(bytes + BJ_STATE_HEADER, baseline);
-}
-
 /*
- * The head by itself, for a table whose rows are rewritten with each usage row.
- * The server logs what lies between the first and the last byte that changed;
- * so what seldom changes stands first, what always does at the end, and the
- * places of the rings that are written at present just before it.
+ * A baseline, and its head by itself, for tables whose rows are rewritten with
+ * each observation and with each usage row.  The server logs what lies between
+ * the first and the last byte that changed: so what seldom changes stands first,
+ * what always does at the end.  Of arrays that are written in turn a block is at
+ * the end too, the one that is written at present; when the next one is, they
+ * change places.
  *
- * magic 2, version 1, flags 1, size 2, zero 2; fields; CRC-32C 4
+ * The head has a header of BUCKET_HEADER bytes.
  */
 #define BUCKET_MAGIC 0x6F62		/* "bo" */
 #define BUCKET_HEADER 8
-#define RING_BLOCK 8			/* places */
-#define RING_BLOCKS (BJ_FINGERPRINTS / RING_BLOCK)
-#define RING_BLOCK_SIZE (RING_BLOCK * (sizeof(uint16_t) + sizeof(uint8_t)))
+#define BLOCK 8					/* places of an array */
 
 _Static_assert(BJ_HEAD_SIZE == 312, "the pieces of a bucket's bytes are the head");
+_Static_assert(sizeof(BjBaseline) == 1520, "the pieces of a baseline's bytes are all of it");
 
 typedef enum Direction
 {
@@ -276,11 +267,11 @@ typedef enum Direction
 	FROM_BYTES
 } Direction;
 
-/* Copies fields of the head and moves on. */
+/* Copies fields and moves on. */
 static inline uint8_t *
-move(uint8_t *bytes, BjBaseline *head, size_t offset, size_t size, Direction direction)
+move(uint8_t *bytes, BjBaseline *b, size_t offset, size_t size, Direction direction)
 {
-	uint8_t    *field = (uint8_t *) head + offset;
+	uint8_t    *field = (uint8_t *) b + offset;
 
 	if (direction == TO_BYTES)
 		memcpy(bytes, field, size);
@@ -289,20 +280,62 @@ move(uint8_t *bytes, BjBaseline *head, size_t offset, size_t size, Direction dir
 	return bytes + size;
 }
 
-static inline uint8_t *
-move_block(uint8_t *bytes, BjBaseline *head, int block, Direction direction)
-{
-	size_t		place = (size_t) block * RING_BLOCK;
+#define MOVE(first, size) bytes = move(bytes, b, offsetof(BjBaseline, first), size, direction)
+#define MOVE_BLOCK(array, i, size) \
+	bytes = move(bytes, b, offsetof(BjBaseline, array) + (size_t) (i) * (size), size, direction)
 
-	bytes = move(bytes, head, offsetof(BjBaseline, fingerprints) + 2 * place, 2 * RING_BLOCK, direction);
-	return move(bytes, head, offsetof(BjBaseline, prints) + place, RING_BLOCK, direction);
+static uint8_t *
+move_prints(uint8_t *bytes, BjBaseline *b, int from, int to, Direction direction)
+{
+	for (int i = from; i < to; i++)
+	{
+		MOVE_BLOCK(fingerprints, i, 2 * BLOCK);
+		MOVE_BLOCK(prints, i, BLOCK);
+	}
+	return bytes;
 }
 
-#define MOVE(first, size) bytes = move(bytes, head, offsetof(BjBaseline, first), size, direction)
+/* Slots and their visits, of which those of the day stand first. */
+static uint8_t *
+move_day(uint8_t *bytes, BjBaseline *b, int from, int to, Direction direction)
+{
+	for (int i = from; i < to; i++)
+	{
+		MOVE_BLOCK(day, i, 2 * BLOCK);
+		MOVE_BLOCK(visits, i, BLOCK / 2);
+	}
+	return bytes;
+}
 
-/* The fields, little-endian.  newest: the block of the rings now written to. */
+static uint8_t *
+move_week(uint8_t *bytes, BjBaseline *b, int from, int to, Direction direction)
+{
+	for (int i = from; i < to; i++)
+	{
+		MOVE_BLOCK(week, i, 2 * BLOCK);
+		MOVE_BLOCK(visits, 48 / BLOCK + i, BLOCK / 2);
+	}
+	return bytes;
+}
+
+static uint8_t *
+move_hours(uint8_t *bytes, BjBaseline *b, int from, int to, Direction direction)
+{
+	for (int i = from; i < to; i++)
+		MOVE_BLOCK(hours, i, 2 * BLOCK);
+	return bytes;
+}
+
+/* The blocks of an array of `count` places, but for the newest one. */
+#define MOVE_OTHERS(array, newest, count) \
+	(bytes = move_##array(bytes, b, 0, newest, direction), \
+	 bytes = move_##array(bytes, b, (newest) + 1, (count) / BLOCK, direction))
+#define MOVE_NEWEST(array, newest) \
+	bytes = move_##array(bytes, b, newest, (newest) + 1, direction)
+
+/* The head's fields, little-endian, but for fingerprint_at. */
 static inline void
-move_fields(uint8_t *bytes, BjBaseline *head, int newest, Direction direction)
+move_head(uint8_t *bytes, BjBaseline *b, int newest, Direction direction)
 {
 	MOVE(first_at, 8);
 	MOVE(bucket_at, 8);
@@ -312,18 +345,8 @@ move_fields(uint8_t *bytes, BjBaseline *head, int newest, Direction direction)
 	MOVE(late_day, 10);			/* .. exponent */
 	MOVE(price_rows, 4);		/* .. mode_votes */
 	MOVE(reset_day, 1);
-	for (int i = 0; i < RING_BLOCKS; i++)
-	{
-		if (i != newest)
-			bytes = move_block(bytes, head, i, direction);
-		else
-		{
-			if (direction == TO_BYTES)
-				memset(bytes, 0, RING_BLOCK_SIZE);
-			bytes += RING_BLOCK_SIZE;
-		}
-	}
-	bytes = move_block(bytes, head, newest, direction);
+	MOVE_OTHERS(prints, newest, BJ_FINGERPRINTS);
+	MOVE_NEWEST(prints, newest);
 	MOVE(last_at, 8);
 	MOVE(bucket_sum, 16);		/* and last_value */
 	MOVE(rows, 8);				/* and bucket_rows */
@@ -334,6 +357,95 @@ move_fields(uint8_t *bytes, BjBaseline *head, int newest, Direction direction)
 	MOVE(repeat_lag, 2);		/* and repeat_run */
 }
 
+/* All fields likewise, but for fingerprint_at and observed_at. */
+static void
+move_all(uint8_t *bytes, BjBaseline *b, int fingerprint_at, int64_t observed_at, Direction direction)
+{
+	int			print = fingerprint_at / BLOCK;
+	int			day = slot_of(observed_at, BJ_HOUR / 2, 48) / BLOCK;
+	int			week = slot_of(observed_at, BJ_HOUR, 168) / BLOCK;
+	int			hour = slot_of(observed_at, BJ_HOUR, 24) / BLOCK;
+
+	MOVE(first_at, 8);
+	MOVE(negatives, 8);			/* and flags */
+	MOVE(price, 4);
+	MOVE(late_day, 10);			/* .. exponent */
+	MOVE(price_rows, 4);		/* .. mode_votes */
+	MOVE(reset_day, 1);
+	MOVE(alert_at, 16);			/* and incident_at */
+	MOVE(run, 4);
+	MOVE(alert_decades, 4);
+	MOVE(daily_bias, 22);		/* .. days */
+	MOVE(hour_count, 4);		/* .. filler */
+	MOVE(zone_evidence, 20);	/* .. largest */
+	MOVE_OTHERS(week, week, 168);
+	MOVE_OTHERS(day, day, 48);
+	MOVE_OTHERS(hours, hour, 24);
+	MOVE_OTHERS(prints, print, BJ_FINGERPRINTS);
+	/* the first channels count most often */
+	for (int i = BJ_CHANNELS - 1; i >= 0; i--)
+		MOVE(tails[i].top, 4 + BJ_BINS);	/* beyond, bins */
+	MOVE_NEWEST(week, week);
+	MOVE_NEWEST(day, day);
+	MOVE_NEWEST(hours, hour);
+	MOVE_NEWEST(prints, print);
+	MOVE(last_at, 32);			/* .. last_value */
+	MOVE(rows, 8);				/* and bucket_rows */
+	MOVE(spacing, 12);			/* regular, pace */
+	MOVE(today_turn, 28);		/* .. sizes */
+	MOVE(size_scale, 2);
+	MOVE(repeat_lag, 2);		/* and repeat_run */
+	MOVE(signs, 16);			/* and run_value */
+	MOVE(observations, 4);
+	MOVE(fast, 80);				/* .. today_logs */
+	MOVE(today_count, 2);
+	MOVE(repeats, 4);
+	MOVE(today_rows, 12);		/* zeros, abs_level */
+	MOVE(runs_ended, 4);		/* and nonzero */
+	for (int i = 0; i < BJ_CHANNELS; i++)
+		MOVE(tails[i].largest, 4);
+}
+
+void
+bj_baseline_encode(const BjBaseline *baseline, BjCrc crc, uint8_t *bytes)
+{
+	BjBaseline	all = *baseline;
+	uint8_t    *end = bytes + BJ_BASELINE_SIZE - 4;
+
+	turn((uint8_t *) &all);
+	memset(bytes, 0, BJ_STATE_HEADER);
+	move_all(bytes + BJ_STATE_HEADER, &all, baseline->fingerprint_at, baseline->observed_at, TO_BYTES);
+	put(end - 9, 8, (uint64_t) baseline->observed_at);
+	end[-1] = baseline->fingerprint_at;
+	seal(bytes, MAGIC, BJ_BASELINE_SIZE, crc);
+}
+
+BjStatus
+bj_baseline_decode(const uint8_t *bytes, size_t size, BjCrc crc,
+				   BjBaseline *baseline)
+{
+	uint8_t		copy[BJ_BASELINE_SIZE];
+	uint8_t    *end = copy + BJ_BASELINE_SIZE - 4;
+	int64_t		observed_at;
+	BjBaseline	found;
+
+	if (size != (size_t) BJ_BASELINE_SIZE)
+		return BJ_BAD_STATE;
+	memcpy(copy, bytes, sizeof(copy));
+	observed_at = (int64_t) get(end - 9, 8);
+	if (!is_sealed(copy, MAGIC, BJ_BASELINE_SIZE, crc) || get(copy + 8, 4) != 0 ||
+		end[-1] >= BJ_FINGERPRINTS || !is_time(observed_at))
+		return BJ_BAD_STATE;
+	move_all(copy + BJ_STATE_HEADER, &found, end[-1], observed_at, FROM_BYTES);
+	turn((uint8_t *) &found);
+	found.fingerprint_at = end[-1];
+	found.observed_at = observed_at;
+	if (!is_sound(&found))
+		return BJ_BAD_STATE;
+	*baseline = found;
+	return BJ_OK;
+}
+
 void
 bj_bucket_encode(const BjBaseline *baseline, BjCrc crc, uint8_t *bytes)
 {
@@ -342,10 +454,9 @@ bj_bucket_encode(const BjBaseline *baseline, BjCrc crc, uint8_t *bytes)
 
 	memcpy(&head, baseline, BJ_HEAD_SIZE);
 	turn_head((uint8_t *) &head);
-	put(bytes, 8, BUCKET_MAGIC | VERSION << 16 | (uint64_t) BJ_BUCKET_SIZE << 32);
-	move_fields(bytes + BUCKET_HEADER, &head, baseline->fingerprint_at / RING_BLOCK, TO_BYTES);
+	move_head(bytes + BUCKET_HEADER, &head, baseline->fingerprint_at / BLOCK, TO_BYTES);
 	end[-1] = baseline->fingerprint_at;
-	put(end, 4, (crc != NULL ? crc : bj_crc32c) (bytes, BJ_BUCKET_SIZE - 4));
+	seal(bytes, BUCKET_MAGIC, BJ_BUCKET_SIZE, crc);
 }
 
 BjStatus
@@ -358,11 +469,9 @@ bj_bucket_decode(const uint8_t *bytes, size_t size, BjCrc crc, BjBaseline *basel
 	if (size != (size_t) BJ_BUCKET_SIZE)
 		return BJ_BAD_STATE;
 	memcpy(copy, bytes, size);
-	if (get(copy, 8) != (BUCKET_MAGIC | VERSION << 16 | (uint64_t) BJ_BUCKET_SIZE << 32) ||
-		get(end, 4) != (crc != NULL ? crc : bj_crc32c) (copy, BJ_BUCKET_SIZE - 4) ||
-		end[-1] >= BJ_FINGERPRINTS)
+	if (!is_sealed(copy, BUCKET_MAGIC, BJ_BUCKET_SIZE, crc) || end[-1] >= BJ_FINGERPRINTS)
 		return BJ_BAD_STATE;
-	move_fields(copy + BUCKET_HEADER, &head, end[-1] / RING_BLOCK, FROM_BYTES);
+	move_head(copy + BUCKET_HEADER, &head, end[-1] / BLOCK, FROM_BYTES);
 	head.fingerprint_at = end[-1];
 	turn_head((uint8_t *) &head);
 	if (!is_head_sound(&head))
@@ -374,7 +483,7 @@ bj_bucket_decode(const uint8_t *bytes, size_t size, BjCrc crc, BjBaseline *basel
 /* An incident's own fields, as 64-bit words. */
 #define INCIDENT_WORDS 14
 
-_Static_assert(BJ_STATE_HEADER + 8 * INCIDENT_WORDS + sizeof(BjBaseline) ==
+_Static_assert(BJ_STATE_HEADER + 8 * INCIDENT_WORDS + sizeof(BjBaseline) + 4 ==
 			   BJ_INCIDENT_SIZE, "an incident is its words and a baseline");
 
 static void
@@ -406,6 +515,7 @@ bj_incident_encode(const BjIncident *incident, BjCrc crc, uint8_t *bytes)
 		incident->log_ratio_sum, incident->log_ratio_squares
 	};
 
+	put(bytes + 8, 4, 0);
 	put(at, 8, (uint64_t) incident->open);
 	put(at + 8, 8, (uint64_t) incident->reason << 32 | (uint32_t) incident->channel);
 	put(at + 16, 8, (uint64_t) incident->opened_at);
@@ -416,7 +526,7 @@ bj_incident_encode(const BjIncident *incident, BjCrc crc, uint8_t *bytes)
 		put_double(at + 48 + 8 * i, reals[i]);
 	memcpy(at + 8 * INCIDENT_WORDS, &incident->trusted, sizeof(BjBaseline));
 	turn(at + 8 * INCIDENT_WORDS);
-	put_header(bytes, INCIDENT_MAGIC, BJ_INCIDENT_SIZE, crc);
+	seal(bytes, INCIDENT_MAGIC, BJ_INCIDENT_SIZE, crc);
 }
 
 BjStatus
@@ -432,7 +542,7 @@ bj_incident_decode(const uint8_t *bytes, size_t size, BjCrc crc,
 	};
 
 	if (size != (size_t) BJ_INCIDENT_SIZE ||
-		!is_header_sound(bytes, INCIDENT_MAGIC, size, crc))
+		!is_sealed(bytes, INCIDENT_MAGIC, BJ_INCIDENT_SIZE, crc) || get(bytes + 8, 4) != 0)
 		return BJ_BAD_STATE;
 	memset(&found, 0, sizeof(found));
 	found.open = get(at, 8) == 1;

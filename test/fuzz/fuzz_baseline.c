@@ -29,7 +29,7 @@ check_bytes(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < size && i < sizeof(BjBaseline); i++)
 		bytes[BJ_STATE_HEADER + i] = data[i];
 	for (int i = 0; i < 4; i++)
-		bytes[8 + i] = (uint8_t) (bj_crc32c(bytes + BJ_STATE_HEADER, sizeof(BjBaseline)) >> 8 * i);
+		bytes[BJ_BASELINE_SIZE - 4 + i] = (uint8_t) (bj_crc32c(bytes, BJ_BASELINE_SIZE - 4) >> 8 * i);
 	if (bj_baseline_decode(bytes, BJ_BASELINE_SIZE, NULL, &stream.baseline) != BJ_OK)
 		return;
 	stream.incident.open = false;
