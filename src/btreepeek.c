@@ -11,6 +11,11 @@
  * 13 on; another version is left alone.  As in nbtree, a page is read under a
  * share lock and none is held while going down: a page that was split
  * meanwhile is followed to its right.  Nothing rests on the answer.
+ *
+ * Locked and unlocked is by nbtree's own functions: in a server that is built
+ * for valgrind they say which pages may be read.  An index-only scan that is
+ * open around us keeps its leaf pinned and closed in this sense; LockBuffer()
+ * alone would not open it.
  */
 #include "postgres.h"
 
@@ -223,7 +228,7 @@ root_read(Relation index, PeekRoot *root)
 	BTMetaPageData *meta;
 	bool		usable;
 
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	_bt_lockbuf(index, buffer, BT_READ);
 	meta = BTPageGetMeta(BufferGetPage(buffer));
 	usable = meta->btm_magic == BTREE_MAGIC && meta->btm_version == BTREE_VERSION &&
 		meta->btm_fastroot != P_NONE;
@@ -233,7 +238,7 @@ root_read(Relation index, PeekRoot *root)
 		root->block = meta->btm_fastroot;
 		root->level = meta->btm_fastlevel;
 	}
-	UnlockReleaseBuffer(buffer);
+	_bt_relbuf(index, buffer);
 	return usable;
 }
 
@@ -280,7 +285,7 @@ look_at_recent_leaf(Relation index, PeekRoot *root, const PeekKey *key, ItemPoin
 
 	if (root->leaf == 0 || !bj_compat_read_recent(index, root->leaf, buffer))
 		return false;
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	_bt_lockbuf(index, buffer, BT_READ);
 	page = BufferGetPage(buffer);
 	here = !PageIsNew(page) && PageGetSpecialSize(page) == MAXALIGN(sizeof(BTPageOpaqueData));
 	opaque = BTPageGetOpaque(page);
@@ -290,7 +295,7 @@ look_at_recent_leaf(Relation index, PeekRoot *root, const PeekKey *key, ItemPoin
 		compare_item(index, key, page, P_FIRSTDATAKEY(opaque)) > 0;
 	if (here)
 		*verdict = look_at_leaf(index, key, page, tid);
-	UnlockReleaseBuffer(buffer);
+	_bt_relbuf(index, buffer);
 	return here;
 }
 
@@ -316,12 +321,12 @@ bj_btreepeek_find(Relation index, PeekRoot *root, const PeekKey *key, ItemPointe
 		Buffer		buffer = level > 0 ? read_inner(index, root, next) : ReadBuffer(index, next);
 		Page		page = BufferGetPage(buffer);
 
-		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		_bt_lockbuf(index, buffer, BT_READ);
 		if (PageIsNew(page) || PageGetSpecialSize(page) != MAXALIGN(sizeof(BTPageOpaqueData)))
 			verdict = NOT_HERE; /* damaged: a scan will say so */
 		else if (step == 0 && !fresh && !root_holds(page, root))
 		{
-			UnlockReleaseBuffer(buffer);
+			_bt_relbuf(index, buffer);
 			root->filenode = InvalidOid;
 			return bj_btreepeek_find(index, root, key, tid);
 		}
@@ -332,7 +337,7 @@ bj_btreepeek_find(Relation index, PeekRoot *root, const PeekKey *key, ItemPointe
 			root->leaf = BufferGetBlockNumber(buffer);
 			root->leaf_recent = buffer;
 		}
-		UnlockReleaseBuffer(buffer);
+		_bt_relbuf(index, buffer);
 		if (verdict == GO_DOWN)
 			level--;
 	}
