@@ -341,6 +341,25 @@ SELECT action, threshold, min_money FROM billadj.detector_policy('acct-9', '', '
 -- and none of them makes a stream more easily alarmed
 SELECT threshold > 0.5 AS as_before FROM billadj.detector_policy('acct-9', 'calls', 'spike');
 
+-- ---- what is learned anew is what was learned ----
+-- a row of the far future would take the stream's clock with it: all that comes then is late
+INSERT INTO u SELECT a || ' ' || g, a, usual(g), date_trunc('hour', now()) - interval '700 hours' + g * interval '1 hour' FROM unnest(ARRAY['soon', 'sooner']) a, generate_series(0, 690) g;
+INSERT INTO u SELECT a || ' far', a, 100, '2999-01-01' FROM unnest(ARRAY['soon', 'sooner']) a;
+INSERT INTO billadj.detector (account, parameters) VALUES ('sooner', '{"future_hours": -1}');
+SELECT count(*) FILTER (WHERE rows = 692) AS learned FROM billadj.warm_up('u') WHERE account ~ '^soon';
+SELECT b.account, r.rows, r.due_at < now() AS by_this_year FROM billadj.stream_states() b, billadj.read_baseline(b.account, b.meter, b.state) r WHERE b.account ~ '^soon' ORDER BY 1;
+SELECT account, billadj.rebuild_baseline(account, 'calls') AS rows FROM unnest(ARRAY['soon', 'sooner']) account;
+SELECT b.account, r.rows, r.due_at < now() AS by_this_year FROM billadj.stream_states() b, billadj.read_baseline(b.account, b.meter, b.state) r WHERE b.account ~ '^soon' ORDER BY 1;
+INSERT INTO u SELECT 'soon ' || g, 'soon', CASE g WHEN 692 THEN 90000 ELSE usual(g) END, date_trunc('hour', now()) - interval '700 hours' + g * interval '1 hour' FROM generate_series(691, 692) g;
+SELECT rule, count(*) FROM billadj.anomaly WHERE account = 'soon' GROUP BY 1 ORDER BY 1;
+-- a word that was taken back leaves nothing out
+SELECT billadj.record_verdict(anomaly_id, 'error') IS NOT NULL AS recorded FROM billadj.anomaly WHERE account = 'soon' AND rule = 'spike';
+SELECT billadj.rebuild_baseline('soon', 'calls') AS without;
+SELECT billadj.record_verdict(anomaly_id, 'unsure') IS NOT NULL AS recorded FROM billadj.anomaly WHERE account = 'soon' AND rule = 'spike';
+SELECT billadj.rebuild_baseline('soon', 'calls') AS without;
+SELECT billadj.record_verdict(anomaly_id, 'expected') IS NOT NULL AS recorded FROM billadj.anomaly WHERE account = 'soon' AND rule = 'spike';
+SELECT billadj.rebuild_baseline('soon', 'calls') AS whole;
+
 SET client_min_messages = error;
 DROP SCHEMA look CASCADE;
 SELECT count(*) >= 0 AS uninstalled FROM billadj.uninstall(keep_data => false);

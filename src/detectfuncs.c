@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -118,6 +119,39 @@ series_arg(Datum array, Oid type, int16 length, bool by_value, char align)
 	return s;
 }
 
+static void
+require_detectors(void)
+{
+	const char *problem = bj_detectors_begin();
+
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_BJ_NOT_INSTALLED),
+				 errmsg("table billadj.%s is missing or of another shape", problem),
+				 errhint("Run SELECT * FROM billadj.self_check().")));
+}
+
+/*
+ * How rows that came before are learned.  One that is in the future even now was
+ * not learned when it came: the stream's clock would stand there, and all that
+ * comes is late.  When the others came is not known, nor whether they were too old.
+ */
+static BjDetect
+learning_of(KeyText account, KeyText meter)
+{
+	DetectSettings settings;
+
+	require_detectors();
+	bj_detectors_settings(account, meter, &settings);
+	settings.detect.learn_only = true;
+	settings.detect.earliest = PG_INT64_MIN;
+	settings.detect.use_bounds = settings.future_hours >= 0;
+	if (settings.detect.use_bounds)
+		settings.detect.latest = GetCurrentStatementStartTimestamp() + BJ_EPOCH_SHIFT +
+			(int64) (settings.future_hours * USECS_PER_HOUR);
+	return settings.detect;
+}
+
 /*
  * billadj.learn_rows(account text, meter text, times timestamptz[],
  *					  quantities numeric[], unit_amounts numeric[]) → bytea
@@ -130,17 +164,14 @@ billadj_learn_rows(PG_FUNCTION_ARGS)
 	Series		quantities = series_arg(PG_GETARG_DATUM(3), NUMERICOID, -1, false, TYPALIGN_INT);
 	Series		units = series_arg(PG_GETARG_DATUM(4), NUMERICOID, -1, false, TYPALIGN_INT);
 	BjStream   *stream = palloc0(sizeof(BjStream));
-	DetectSettings settings;
+	BjDetect	detect;
 	bytea	   *state = palloc(VARHDRSZ + BJ_BASELINE_SIZE);
 
 	if (times.n != quantities.n || times.n != units.n)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("times, quantities and unit_amounts differ in length")));
-	settings.detect = bj_detect_defaults();
-	if (bj_detectors_begin() == NULL)
-		bj_detectors_settings(key_arg(PG_GETARG_DATUM(0)), key_arg(PG_GETARG_DATUM(1)), &settings);
-	settings.detect.learn_only = true;
+	detect = learning_of(key_arg(PG_GETARG_DATUM(0)), key_arg(PG_GETARG_DATUM(1)));
 	bj_stream_init(stream);
 	for (int i = 0; i < times.n; i++)
 	{
@@ -157,7 +188,7 @@ billadj_learn_rows(PG_FUNCTION_ARGS)
 		row.has_price = !units.nulls[i] && row.quantity != 0;
 		if (row.has_price)
 			row.unit_price = bj_numeric_double(units.values[i]);
-		bj_stream_observe(stream, &settings.detect, &row, &j);
+		bj_stream_observe(stream, &detect, &row, &j);
 	}
 	SET_VARSIZE(state, VARHDRSZ + BJ_BASELINE_SIZE);
 	bj_baseline_encode(&stream->baseline, bj_baselines_crc, (uint8_t *) VARDATA(state));
@@ -295,17 +326,12 @@ billadj_detector_policy(PG_FUNCTION_ARGS)
 {
 	DetectPolicy policy;
 	TupleDesc	desc;
-	const char *problem = bj_detectors_begin();
 	Datum		values[8];
 	bool		nulls[8] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "detector_policy must return a row");
-	if (problem != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_BJ_NOT_INSTALLED),
-				 errmsg("table billadj.%s is missing or of another shape", problem),
-				 errhint("Run SELECT * FROM billadj.self_check().")));
+	require_detectors();
 	bj_detectors_policy(key_arg(PG_GETARG_DATUM(0)), key_arg(PG_GETARG_DATUM(1)),
 						text_to_cstring(PG_GETARG_TEXT_PP(2)), &policy);
 	values[0] = Int64GetDatum(policy.detector_id);

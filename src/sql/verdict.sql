@@ -345,7 +345,10 @@ SELECT c.account, c.meter, count(*),
    AND NOT EXISTS (SELECT FROM billadj.anomaly a
                      JOIN billadj.verdict v ON v.account = a.account AND v.anomaly_id = a.anomaly_id
                     WHERE a.account = c.account AND a.meter = c.meter AND v.verdict IN ('error', 'fraud')
-                      AND c.occurred_at BETWEEN least(a.occurred_at, a.since) AND a.last_at)
+                      AND c.occurred_at BETWEEN least(a.occurred_at, a.since) AND a.last_at
+                      -- the latest verdict counts, and unsure changes nothing
+                      AND NOT EXISTS (SELECT FROM billadj.verdict w
+                                       WHERE w.account = v.account AND w.anomaly_id = v.anomaly_id AND w.verdict_id > v.verdict_id AND w.verdict = 'expected'))
  GROUP BY c.account, c.meter
  ORDER BY c.account COLLATE "C", c.meter COLLATE "C"
 $function$;
