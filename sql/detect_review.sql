@@ -360,6 +360,17 @@ SELECT billadj.rebuild_baseline('soon', 'calls') AS without;
 SELECT billadj.record_verdict(anomaly_id, 'expected') IS NOT NULL AS recorded FROM billadj.anomaly WHERE account = 'soon' AND rule = 'spike';
 SELECT billadj.rebuild_baseline('soon', 'calls') AS whole;
 
+-- ---- the range and the history beside it are of the same unit ----
+-- every five minutes and every six hours, judged by the row; five rows an hour as they please, by the hour
+INSERT INTO u SELECT a || ' ' || g, a, CASE WHEN g = 3000 THEN 4000 ELSE 100 + (hashtext(a || g) & 1023) % 23 END,
+                     timestamptz '2024-01-01' + CASE a WHEN 'often' THEN g * interval '5 minutes' WHEN 'seldom' THEN g * interval '6 hours'
+                                                       ELSE g * interval '12 minutes' + (hashtext('t' || g) & 4095) * interval '1 second' END
+  FROM unnest(ARRAY['often', 'seldom', 'free']) a, generate_series(0, 3000) g WHERE a <> 'seldom' OR g > 2700;
+SELECT a.account, a.rule, e -> 'history' ->> 'bucket' AS bucket, (e -> 'history' ->> 'from')::timestamptz AS from_at, e -> 'history' -> 'values' ->> -2 AS before,
+       (e -> 'history' -> 'values' ->> -1)::numeric = (e ->> 'observed')::numeric AS last_is_observed,
+       (SELECT count(*) FILTER (WHERE v::numeric BETWEEN (e #>> '{expected,lower}')::numeric AND (e #>> '{expected,upper}')::numeric) >= 44 FROM jsonb_array_elements(e -> 'history' -> 'values') v) AS within
+  FROM billadj.anomaly a, billadj.explain_anomaly(a.anomaly_id) e WHERE a.account IN ('often', 'seldom', 'free') AND a.family = 'level' ORDER BY 1;
+
 SET client_min_messages = error;
 DROP SCHEMA look CASCADE;
 SELECT count(*) >= 0 AS uninstalled FROM billadj.uninstall(keep_data => false);

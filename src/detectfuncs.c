@@ -58,6 +58,18 @@ billadj_baseline_due(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMPTZ(due_at - BJ_EPOCH_SHIFT);
 }
 
+/* billadj.judged_by_bucket(state bytea) → boolean; NULL: nobody knows */
+PG_FUNCTION_INFO_V1(billadj_judged_by_bucket);
+Datum
+billadj_judged_by_bucket(PG_FUNCTION_ARGS)
+{
+	BjBaseline	baseline;
+
+	if (!decode(PG_GETARG_BYTEA_PP(0), &baseline))
+		PG_RETURN_NULL();
+	PG_RETURN_BOOL(bj_baseline_has_bucket(&baseline));
+}
+
 /*
  * billadj.tell_silence(account text, meter text, now timestamptz,
  *						unit_amount numeric, currency text) → boolean

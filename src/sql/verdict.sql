@@ -14,6 +14,13 @@ COMMENT ON FUNCTION billadj.baseline_due(bytea) IS 'when a stream is due to be l
 REVOKE ALL ON FUNCTION billadj.baseline_due(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.baseline_due(bytea) TO billadj_admin, billadj_operator, billadj_auditor, billadj_reader;
 
+CREATE FUNCTION billadj.judged_by_bucket(state bytea) RETURNS boolean
+AS 'MODULE_PATHNAME', 'billadj_judged_by_bucket' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION billadj.judged_by_bucket(bytea) IS 'whether a stream is judged by hours or days, and not by single rows; NULL: its bytes cannot be read; part of explain_anomaly()';
+REVOKE ALL ON FUNCTION billadj.judged_by_bucket(bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.judged_by_bucket(bytea)
+   TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
+
 CREATE FUNCTION billadj.tell_silence(account text, meter text, now timestamptz, unit_amount numeric, currency text) RETURNS boolean
 AS 'MODULE_PATHNAME', 'billadj_tell_silence' LANGUAGE C STRICT;
 COMMENT ON FUNCTION billadj.tell_silence(text, text, timestamptz, numeric, text) IS 'opens the incident of one stream that is silent; detect_due() calls it';
@@ -93,13 +100,18 @@ DECLARE
     written integer;
 BEGIN
     WITH member AS (
-        SELECT b.account, b.meter, coalesce(a.peer_group, '') AS peer_group, b.state
+        SELECT b.account, b.meter, coalesce(a.peer_group, '') AS peer_group
           FROM billadj.baseline b
           LEFT JOIN billadj.account a ON a.account = b.account
+    ), placed AS (
+        -- without the states, which are wide: those of the sample are read below
+        SELECT u.*, row_number() OVER (PARTITION BY u.meter, u.peer_group ORDER BY md5(u.account), u.account COLLATE "C") AS place
+          FROM (SELECT m.* FROM member m UNION ALL SELECT m.account, m.meter, '' FROM member m WHERE m.peer_group <> '') u
     ), summed AS (
-        SELECT m.meter, m.peer_group, billadj.peer_profile(array_agg(m.state), true) AS old, billadj.peer_profile(array_agg(m.state), false) AS every
-          FROM (SELECT u.*, row_number() OVER (PARTITION BY u.meter, u.peer_group ORDER BY md5(u.account), u.account COLLATE "C") AS place
-                  FROM (SELECT m.* FROM member m UNION ALL SELECT m.account, m.meter, '', m.state FROM member m WHERE m.peer_group <> '') u) m
+        SELECT m.meter, m.peer_group, billadj.peer_profile(array_agg(b.state ORDER BY m.place), true) AS old,
+               billadj.peer_profile(array_agg(b.state ORDER BY m.place), false) AS every
+          FROM placed m
+          JOIN billadj.baseline b ON b.account = m.account AND b.meter = m.meter
          WHERE m.place <= 10000
          GROUP BY m.meter, m.peer_group
     ), profile AS (
@@ -109,6 +121,7 @@ BEGIN
     SELECT p.meter, p.peer_group, p.p[1]::integer, p.p[2], p.p[3], p.p[4], p.p[5], p.p[6:29], p.p[30], p.p[31], p.p[32]
       FROM profile p
      WHERE p.p[1] >= 8
+     ORDER BY p.meter, p.peer_group
         ON CONFLICT ON CONSTRAINT peer_group_pkey DO UPDATE
        SET accounts = excluded.accounts, level = excluded.level, spread = excluded.spread, largest = excluded.largest,
            zero_share = excluded.zero_share, day_shape = excluded.day_shape,
@@ -611,7 +624,9 @@ SELECT CASE WHEN seconds IS NULL THEN 'some time'
 $function$;
 COMMENT ON FUNCTION billadj.short_time(double precision) IS 'a duration in three digits for people';
 
--- The 48 hours before it where rows come by the hour, else 60 days.
+-- The 48 hours before it where rows come by the hour, else 60 days.  Where single
+-- rows are judged and several come in an hour or a day, the last 48 rows: beside
+-- sums of them the range that is usual for one would say nothing.
 CREATE FUNCTION billadj.usage_history(account text, meter text, until timestamptz, OUT bucket text, OUT from_at timestamptz, OUT series double precision[])
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -619,13 +634,29 @@ SET timezone = 'UTC'
 AS $function$
 #variable_conflict use_column
 DECLARE
-    width interval;
-    n     integer;
+    width   interval;
+    n       integer;
+    by_rows boolean;
 BEGIN
-    SELECT CASE WHEN count(*) >= 24 THEN 'hour' ELSE 'day' END INTO bucket
+    SELECT count(*) INTO n
       FROM billadj.charge c
      WHERE c.account = usage_history.account AND c.meter = usage_history.meter AND c.cause IN ('usage', 'backfill')
        AND c.period_start > until - interval '70 days' AND c.occurred_at > until - interval '48 hours' AND c.occurred_at <= until;
+    -- more than three rows for two buckets
+    by_rows := n > 72 OR n BETWEEN 4 AND 23;
+    by_rows := by_rows AND NOT (SELECT billadj.judged_by_bucket(b.state) FROM billadj.baseline b
+                                 WHERE b.account = usage_history.account AND b.meter = usage_history.meter);
+    IF by_rows THEN
+        bucket := 'row';
+        SELECT min(l.at), array_agg(l.quantity ORDER BY l.at, l.charge_id) INTO from_at, series
+          FROM (SELECT c.occurred_at AS at, c.charge_id, c.quantity::double precision AS quantity
+                  FROM billadj.charge c
+                 WHERE c.account = usage_history.account AND c.meter = usage_history.meter AND c.cause IN ('usage', 'backfill')
+                   AND c.period_start > until - interval '140 days' AND c.occurred_at > until - interval '70 days' AND c.occurred_at <= until
+                 ORDER BY c.occurred_at DESC, c.charge_id DESC LIMIT 48) l;
+        RETURN;
+    END IF;
+    bucket := CASE WHEN n >= 24 THEN 'hour' ELSE 'day' END;
     width := ('1 ' || bucket)::interval;
     n := CASE bucket WHEN 'hour' THEN 48 ELSE 60 END;
     from_at := date_trunc(bucket, until) - (n - 1) * width;
@@ -638,7 +669,7 @@ BEGIN
                   GROUP BY 1) h ON h.at = g.at;
 END
 $function$;
-COMMENT ON FUNCTION billadj.usage_history(text, text, timestamptz) IS 'usage by the hour or by the day up to a time; part of explain_anomaly()';
+COMMENT ON FUNCTION billadj.usage_history(text, text, timestamptz) IS 'usage by the hour, by the day or by the row up to a time; part of explain_anomaly()';
 REVOKE ALL ON FUNCTION billadj.usage_history(text, text, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.usage_history(text, text, timestamptz)
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
