@@ -210,6 +210,15 @@ SELECT DISTINCT action FROM billadj.anomaly WHERE account = 'refused';
 INSERT INTO one_by_one SELECT 'frugal ' || g, 'frugal', 'calls', CASE g WHEN 600 THEN 9000 WHEN 690 THEN 5000000 ELSE 100 + (hashtext('frugal' || g) & 1023) % 40 END,
        timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(502, 720) g;
 SELECT occurred_at, notified_at IS NOT NULL AS notified FROM billadj.anomaly WHERE account = 'frugal' AND observed > 1000 ORDER BY occurred_at;
+-- what is of a rule may stand at the rule, what is of the stream may not; what a detector leaves out is what a less particular one says
+INSERT INTO billadj.detector (rule, account, parameters) VALUES ('future', 'ruled', '{"future_hours": 100}'), ('spike', 'ruled', '{"threshold": 0.55}');
+INSERT INTO billadj.detector (account, threshold) VALUES ('ruled', 0.9);
+INSERT INTO billadj.detector (rule, account, action) VALUES ('negative', 'ruled', 'hold');
+INSERT INTO billadj.detector (rule, account, parameters) VALUES ('spike', 'ruled', '{"new_normal_days": 3}');
+INSERT INTO billadj.detector (rule, account, parameters) VALUES ('spike', 'ruled', '{"threshold": 3}');
+INSERT INTO one_by_one SELECT a || ' 1', a, 'calls', 100, now() + interval '2 days' FROM unnest(ARRAY['ruled', 'unruled']) a;
+SELECT account, rule FROM billadj.anomaly WHERE account ~ 'ruled$' ORDER BY 1;
+SELECT r AS rule, p.action, p.threshold FROM unnest(ARRAY['future', 'negative', 'spike']) r, billadj.detector_policy('ruled', 'calls', r) p ORDER BY 1;
 
 -- ---- a row that repeats another is looked up before it is called so ----
 -- Rows that come late look like one of the last 64 by chance, one in a thousand

@@ -17,6 +17,7 @@
 #include "windowapi.h"
 
 #include "core/baseline.h"
+#include "detectors.h"
 #include "numericcodec.h"
 
 /* From the server's epoch, 2000, to 1970. */
@@ -36,114 +37,21 @@ typedef struct PartitionState
 	BjStream	stream;
 } PartitionState;
 
-typedef struct DetectKey
-{
-	const char *name;
-	size_t		place;			/* of a double in BjDetect */
-	double		least;
-	double		most;
-} DetectKey;
-
-static const DetectKey detect_keys[] = {
-	{"threshold", offsetof(BjDetect, threshold), 0.5, 1},
-	{"materiality", offsetof(BjDetect, materiality), 0, 10},
-	{"new_normal_days", offsetof(BjDetect, new_normal_days), 1, 366},
-	{"passed_hours", offsetof(BjDetect, passed_hours), 1, 24 * 30},
-	{"onset_hours", offsetof(BjDetect, onset_hours), 0, 24 * 30},
-	{"price_tolerance", offsetof(BjDetect, price_tolerance), 0, 10},
-	{"price_step", offsetof(BjDetect, price_step), 0, 1000},
-};
-
-/*
- * The parameters of a detector that are no number.  Those of a clock, which a
- * series has none of, and `off` say nothing here, but may stand in a detector
- * that is tried.
- */
-static bool
-set_other(BjDetect *detect, const char *name, const JsonbValue *value)
-{
-	static const char *const bucketings[] = {"sum", "last", "max"};
-	double		x = value->type == jbvNumeric ? bj_numeric_double(NumericGetDatum(value->val.numeric)) : -1;
-
-	if (strcmp(name, "future_hours") == 0 || strcmp(name, "past_days") == 0)
-		return value->type == jbvNumeric;
-	if (strcmp(name, "off") == 0)
-		return value->type == jbvBool;
-	if (strcmp(name, "rules") == 0 && value->type == jbvBool)
-		detect->rules = value->val.boolean;
-	else if (strcmp(name, "cumulative") == 0 && value->type == jbvBool)
-		detect->cumulative = value->val.boolean;
-	else if (strcmp(name, "reset_day") == 0 && x >= 0 && x <= 31 && x == (int) x)
-		detect->reset_day = (int) x;
-	else if (strcmp(name, "bucketing") == 0 && value->type == jbvString)
-	{
-		for (int i = 0; i < lengthof(bucketings); i++)
-			if (value->val.string.len == strlen(bucketings[i]) &&
-				memcmp(value->val.string.val, bucketings[i], value->val.string.len) == 0)
-			{
-				detect->bucketing = (BjBucketing) i;
-				return true;
-			}
-		return false;
-	}
-	else
-		return false;
-	return true;
-}
-
-/* One key of a detector's parameters. */
-static void
-set_key(BjDetect *detect, const char *name, const JsonbValue *value)
-{
-	for (int i = 0; i < lengthof(detect_keys); i++)
-	{
-		const DetectKey *key = &detect_keys[i];
-		double		x;
-
-		if (strcmp(key->name, name) != 0)
-			continue;
-		if (value->type == jbvNumeric)
-		{
-			x = bj_numeric_double(NumericGetDatum(value->val.numeric));
-			if (x >= key->least && x <= key->most)
-			{
-				*(double *) ((char *) detect + key->place) = x;
-				return;
-			}
-		}
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("parameter \"%s\" of a detector is not a number from %g to %g",
-						name, key->least, key->most)));
-	}
-	if (!set_other(detect, name, value))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" is no parameter of a detector, or its value is out of range", name),
-				 errhint("Use threshold, materiality, new_normal_days, passed_hours, onset_hours, cumulative, rules, reset_day or bucketing.")));
-}
-
 static void
 read_detector(Jsonb *detector, BjDetect *detect)
 {
-	JsonbIterator *it;
-	JsonbValue	value;
-	JsonbIteratorToken token;
-	char	   *name = NULL;
+	DetectSettings settings = bj_detectors_defaults();
 
 	if (!JB_ROOT_IS_OBJECT(detector))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("detector is not a JSON object"),
 				 errhint("Write {} for the defaults.")));
-	it = JsonbIteratorInit(&detector->root);
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			name = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE)
-			set_key(detect, name, &value);
-	}
+	bj_detectors_check(detector, NULL);
+	/* of a clock, which a series has none of, and `off` say nothing here */
+	settings.detect = *detect;
+	bj_detectors_read(detector, &settings);
+	*detect = settings.detect;
 }
 
 static void

@@ -20,7 +20,6 @@ Datum
 billadj_detector_trigger(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	DetectSettings settings = {0};
 	RowEdit		row;
 	HeapTuple	tuple;
 	Datum		parameters;
@@ -36,6 +35,6 @@ billadj_detector_trigger(PG_FUNCTION_ARGS)
 	bj_row_open(&row, trigdata->tg_relation, tuple);
 	parameters = bj_row_get(&row, "parameters", &isnull);
 	if (!isnull)
-		bj_detectors_read(DatumGetJsonbP(parameters), false, &settings);
+		bj_detectors_check(DatumGetJsonbP(parameters), bj_row_text(&row, "rule"));
 	return PointerGetDatum(tuple);
 }

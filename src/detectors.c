@@ -191,6 +191,31 @@ static const Parameter parameters[] = {
 	{"past_days", offsetof(DetectSettings, past_days), -1, 36600},
 };
 
+/*
+ * A detector that names a rule has of these what is of the rule; the others are
+ * of the stream, and no rule has its own.  NULL: of every rule.
+ */
+static const struct
+{
+	const char *name;
+	const char *rule;
+}			parameters_of_rules[] = {
+	{"threshold", NULL}, {"off", NULL}, {"price_tolerance", "price"},
+	{"price_tolerance", BJ_RULE_OFF_CONTRACT}, {"price_step", "price"},
+	{"future_hours", "future"}, {"past_days", "too_old"}, {"reset_day", "reset"}
+};
+
+/* Of such a detector: what the stream is to be judged by. */
+static bool
+is_of_rule(const char *name, const char *rule, bool of_stream)
+{
+	for (int i = 0; i < lengthof(parameters_of_rules); i++)
+		if (strcmp(parameters_of_rules[i].name, name) == 0 &&
+			(parameters_of_rules[i].rule == NULL ? !of_stream : strcmp(parameters_of_rules[i].rule, rule) == 0))
+			return true;
+	return false;
+}
+
 static bool
 set_number(DetectSettings *settings, const char *name, double x)
 {
@@ -257,31 +282,83 @@ set_parameter(DetectSettings *settings, const char *name, const JsonbValue *valu
 	}
 }
 
-void
-bj_detectors_read(Jsonb *json, bool lenient, DetectSettings *settings)
+/* The next parameter; its name lasts until the one after it is asked for. */
+static bool
+next_parameter(JsonbIterator **it, char **name, JsonbValue *value)
 {
-	JsonbIterator *it;
-	JsonbValue	value;
 	JsonbIteratorToken token;
-	char	   *name = NULL;
 
-	if (!JB_ROOT_IS_OBJECT(json))
-		return;
-	it = JsonbIteratorInit(&json->root);
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	while ((token = JsonbIteratorNext(it, value, true)) != WJB_DONE)
 	{
 		if (token == WJB_KEY)
-			name = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE && !set_parameter(settings, name, &value) && !lenient)
+		{
+			if (*name != NULL)
+				pfree(*name);
+			*name = pnstrdup(value->val.string.val, value->val.string.len);
+		}
+		else if (token == WJB_VALUE)
+			return true;
+	}
+	return false;
+}
+
+/* of_stream: of a rule, only what the stream is to be judged by. */
+static void
+read_parameters(Jsonb *json, const char *rule, bool of_stream, DetectSettings *settings)
+{
+	JsonbIterator *it = JsonbIteratorInit(&json->root);
+	JsonbValue	value;
+	char	   *name = NULL;
+
+	while (JB_ROOT_IS_OBJECT(json) && next_parameter(&it, &name, &value))
+		if (rule == NULL || is_of_rule(name, rule, of_stream))
+			set_parameter(settings, name, &value);
+}
+
+void
+bj_detectors_read(Jsonb *json, DetectSettings *settings)
+{
+	read_parameters(json, NULL, false, settings);
+}
+
+static void
+raise_bad_parameter(const char *name)
+{
+	for (int i = 0; i < lengthof(parameters); i++)
+		if (strcmp(parameters[i].name, name) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_BJ_BAD_DETECTOR),
-					 errmsg("\"%s\" is no parameter of a detector, or its value is out of range", name),
-					 errhint("Use threshold (0.5 to 1), materiality, new_normal_days, passed_hours, onset_hours, price_tolerance, price_step, future_hours, past_days, reset_day, cumulative, rules, off (true or false) or bucketing (sum, last, max).")));
+					 errmsg("parameter \"%s\" of a detector is not a number from %g to %g",
+							name, parameters[i].least, parameters[i].most)));
+	ereport(ERROR,
+			(errcode(ERRCODE_BJ_BAD_DETECTOR),
+			 errmsg("\"%s\" is no parameter of a detector, or its value is out of range", name),
+			 errhint("Use threshold, materiality, new_normal_days, passed_hours, onset_hours, price_tolerance, price_step, future_hours, past_days, reset_day (0 to 31), cumulative, rules, off (true or false) or bucketing (sum, last, max).")));
+}
+
+void
+bj_detectors_check(Jsonb *json, const char *rule)
+{
+	JsonbIterator *it = JsonbIteratorInit(&json->root);
+	JsonbValue	value;
+	char	   *name = NULL;
+	DetectSettings settings;
+
+	while (JB_ROOT_IS_OBJECT(json) && next_parameter(&it, &name, &value))
+	{
+		if (!set_parameter(&settings, name, &value))
+			raise_bad_parameter(name);
+		if (rule != NULL && !is_of_rule(name, rule, false))
+			ereport(ERROR,
+					(errcode(ERRCODE_BJ_BAD_DETECTOR),
+					 errmsg("\"%s\" is no parameter of rule \"%s\"", name, rule),
+					 errdetail("It is about whole streams."),
+					 errhint("Give it to a detector that names no rule.")));
 	}
 }
 
-static DetectSettings
-default_settings(void)
+DetectSettings
+bj_detectors_defaults(void)
 {
 	return (DetectSettings) {
 		bj_detect_defaults(), DEFAULT_FUTURE_HOURS, -1, false
@@ -355,7 +432,7 @@ static void
 visit_detector(HeapTuple tuple, TupleDesc desc, const AttrNumber *att)
 {
 	Detector	d = {0};
-	DetectSettings settings = default_settings();
+	DetectSettings settings = bj_detectors_defaults();
 	bool		isnull;
 	int			i;
 
@@ -368,8 +445,12 @@ visit_detector(HeapTuple tuple, TupleDesc desc, const AttrNumber *att)
 	d.action = action_of(text_or_null(tuple, att[ACTION], desc));
 	d.parameters = DatumGetJsonbPCopy(heap_getattr(tuple, att[PARAMETERS], desc, &isnull));
 	read_limits(&d, tuple, desc, att);
-	bj_detectors_read(d.parameters, true, &settings);
+	settings.detect.threshold = 0;
+	read_parameters(d.parameters, d.rule, false, &settings);
 	d.off = settings.off;
+	/* the column and the parameter are the same */
+	if (d.threshold == 0)
+		d.threshold = settings.detect.threshold;
 	d.weight = (d.account != NULL) * 4 + (d.meter != NULL) * 2 + (d.rule != NULL);
 
 	known.detectors = known.detectors == NULL ? palloc(sizeof(Detector)) :
@@ -537,16 +618,16 @@ bj_detectors_settings(KeyText account, KeyText meter, DetectSettings *settings)
 {
 	double		least = 1;
 
-	*settings = default_settings();
+	*settings = bj_detectors_defaults();
 	for (int i = 0; i < known.ndetectors; i++)
 	{
 		const Detector *d = &known.detectors[i];
 
 		if (!covers(d, account, meter))
 			continue;
+		read_parameters(d->parameters, d->rule, true, settings);
 		if (d->rule == NULL)
 		{
-			bj_detectors_read(d->parameters, true, settings);
 			if (d->threshold > 0)
 				settings->detect.threshold = d->threshold;
 		}
@@ -580,7 +661,7 @@ void
 bj_detectors_policy(KeyText account, KeyText meter, const char *rule,
 					DetectPolicy *policy)
 {
-	DetectSettings settings = default_settings();
+	DetectSettings settings = bj_detectors_defaults();
 
 	if (!is_stream_rule(rule))
 		settings.detect.threshold = LEAST_THRESHOLD;
@@ -597,8 +678,9 @@ bj_detectors_policy(KeyText account, KeyText meter, const char *rule,
 		if (!covers(d, account, meter) ||
 			(d->rule != NULL && strcmp(d->rule, rule) != 0))
 			continue;
-		bj_detectors_read(d->parameters, true, &settings);
-		policy->threshold = d->threshold > 0 ? d->threshold : settings.detect.threshold;
+		read_parameters(d->parameters, d->rule, false, &settings);
+		if (d->threshold > 0)
+			policy->threshold = d->threshold;
 		policy->detector_id = d->detector_id;
 		policy->action = d->action;
 		policy->off = d->off;

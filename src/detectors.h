@@ -91,11 +91,16 @@ extern const char *bj_detectors_peer_group(const BjPeer *peer);
 
 extern const char *bj_action_name(BjAction action);
 
+/* What holds without a detector. */
+extern DetectSettings bj_detectors_defaults(void);
+
+/* Reads parameters of a detector that names no rule, as far as they are known. */
+extern void bj_detectors_read(Jsonb *parameters, DetectSettings *settings);
+
 /*
- * Reads a detector's parameters into settings.  Of what is unknown or out of
- * range: error UB202, or with lenient nothing.
+ * Error UB202 of parameters that are unknown, out of range or not of the rule
+ * (NULL: it names none).  Everybody else passes over them.
  */
-extern void bj_detectors_read(Jsonb *parameters, bool lenient,
-							  DetectSettings *settings);
+extern void bj_detectors_check(Jsonb *parameters, const char *rule);
 
 #endif							/* BILLADJ_DETECTORS_H */

@@ -39,7 +39,7 @@ COMMENT ON COLUMN billadj.detector.meter IS 'the meter it is about; NULL: every 
 COMMENT ON COLUMN billadj.detector.account IS 'the account it is about; NULL: every account';
 COMMENT ON COLUMN billadj.detector.parameters IS 'parameters that differ from the defaults, see the section Anomaly detection of doc/billadj.md';
 COMMENT ON COLUMN billadj.detector.action IS 'flag: note it; hold: charged but not billable; propose: a proposal to credit what is too much; reject: the statement fails';
-COMMENT ON COLUMN billadj.detector.threshold IS 'score from which an incident opens; NULL: the default';
+COMMENT ON COLUMN billadj.detector.threshold IS 'score from which an incident opens; NULL: as a detector that names less says, or 0.583';
 COMMENT ON COLUMN billadj.detector.min_money IS 'money at risk, in the currency of the charge, below which nothing is done beyond a row in billadj.anomaly; NULL: 1';
 COMMENT ON COLUMN billadj.detector.min_share IS 'the same as a share of the account''s usual bill (billadj.usual_bill), 0 to 1; the larger of both counts. NULL: none beside a min_money, 0.01 where that is NULL too';
 COMMENT ON COLUMN billadj.detector.budget IS 'notifications of an account and month; further ones only for more money than the least of them; NULL: 10';
