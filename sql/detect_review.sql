@@ -328,6 +328,28 @@ SELECT billadj.submit_override('release', h.account, 'goodwill', charge_id => h.
 SELECT o.account, o.rule, o.anomaly_state, o.asked = r.request_id AS asked FROM billadj.open_hold o JOIN billadj.override_request r ON r.charge_id = o.charge_id WHERE o.account = 'holder';
 RESET SESSION AUTHORIZATION;
 SELECT count(*) FILTER (WHERE asked IS NULL) AS nobody_asked, count(*) = (SELECT count(*) FROM billadj.hold WHERE ended_at IS NULL) AS whole FROM billadj.open_hold;
+-- an incident that went on holds many charges: they are asked for and decided on at once, but for one that another person asks for
+INSERT INTO billadj.detector (account, action, min_money) VALUES ('batch', 'hold', 0);
+INSERT INTO u SELECT format('batch %s', g), 'batch', CASE WHEN g BETWEEN 700 AND 704 THEN 5000 ELSE usual(g) END, timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(0, 740) g;
+SELECT anomaly_id AS batch FROM billadj.anomaly WHERE account = 'batch' AND family = 'level' \gset
+SELECT max(charge_id) AS last FROM billadj.hold WHERE account = 'batch' \gset
+SET SESSION AUTHORIZATION look_1;
+SELECT billadj.submit_holds(:batch, 'waive', 'goodwill');
+SELECT billadj.submit_holds(-1, 'release', 'goodwill');
+SELECT billadj.submit_override('release', 'batch', 'goodwill', charge_id => :last) IS NOT NULL AS submitted;
+SET SESSION AUTHORIZATION look_4;
+\set VERBOSITY sqlstate
+SELECT count(*) AS asked, bool_or(charge_id = :last) AS last FROM billadj.submit_holds(:batch, 'release', 'goodwill', 'a load test');
+SELECT count(*) AS again FROM billadj.submit_holds(:batch, 'release', 'goodwill');
+\set VERBOSITY default
+SET SESSION AUTHORIZATION look_3;
+SELECT d.state, count(*)
+  FROM (SELECT array_agg(r.request_id) AS ids, sha256(string_agg(r.content_hash, '' ORDER BY r.request_id)) AS seen
+          FROM billadj.open_hold h JOIN billadj.override_request r ON r.request_id = h.asked WHERE h.anomaly_id = :batch) a,
+       billadj.decide_overrides(a.ids, 'approve', a.seen) d GROUP BY 1;
+RESET SESSION AUTHORIZATION;
+SELECT outcome, count(*) FROM billadj.hold WHERE account = 'batch' GROUP BY 1;
+SELECT bool_and(billable) AS billable FROM billadj.billed WHERE account = 'batch';
 -- one who may not read the table still sees the charges compared
 SET client_min_messages = notice;
 SET ROLE billadj_auditor;

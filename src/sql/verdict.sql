@@ -437,6 +437,40 @@ COMMENT ON FUNCTION billadj.record_verdict(bigint, text, text) IS
 REVOKE ALL ON FUNCTION billadj.record_verdict(bigint, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.record_verdict(bigint, text, text) TO billadj_operator, billadj_approver, billadj_admin;
 
+-- Each charge keeps a request of its own, with its own hash and its own place in
+-- the sums that choose the band: asking for all at once spares typing, nothing else.
+CREATE FUNCTION billadj.submit_holds(anomaly_id bigint, kind text, reason_code text, comment text DEFAULT NULL, evidence bytea DEFAULT NULL)
+RETURNS TABLE (request_id bigint, charge_id bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_column
+DECLARE
+    owner text := billadj.account_of_anomaly(submit_holds.anomaly_id);
+BEGIN
+    IF submit_holds.kind IS NULL OR submit_holds.kind NOT IN ('release', 'cancel') THEN
+        RAISE EXCEPTION 'kind of submit_holds is neither release nor cancel'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Other kinds are asked for charge by charge: submit_override().';
+    END IF;
+    FOR charge_id IN SELECT h.charge_id FROM billadj.open_hold h
+                      WHERE h.account = owner AND h.anomaly_id = submit_holds.anomaly_id AND h.asked IS NULL ORDER BY h.charge_id LOOP
+        -- one that somebody else asks for, unseen by the caller, leaves the others their way
+        BEGIN
+            request_id := billadj.submit_override(submit_holds.kind, owner, submit_holds.reason_code, charge_id => charge_id,
+                                                  comment => submit_holds.comment, evidence => submit_holds.evidence);
+        EXCEPTION WHEN SQLSTATE 'UB310' THEN
+            RAISE WARNING 'charge % is left out: %', charge_id, SQLERRM USING ERRCODE = SQLSTATE;
+            CONTINUE;
+        END;
+        RETURN NEXT;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION billadj.submit_holds(bigint, text, text, text, bytea) IS
+    'asks for the release or the cancellation of every charge that is held because of an anomaly and not asked for yet: a request for each, which decide_overrides() decides at once';
+REVOKE ALL ON FUNCTION billadj.submit_holds(bigint, text, text, text, bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.submit_holds(bigint, text, text, text, bytea) TO billadj_requester, billadj_operator;
+
 -- ---- explanations ----
 
 -- Three digits are what a person compares; no exponent below a quadrillion.
