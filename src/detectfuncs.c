@@ -216,6 +216,32 @@ billadj_lock_baseline(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* billadj.lock_baselines(accounts text[], meters text[]) */
+PG_FUNCTION_INFO_V1(billadj_lock_baselines);
+Datum
+billadj_lock_baselines(PG_FUNCTION_ARGS)
+{
+	Series		accounts = series_arg(PG_GETARG_DATUM(0), TEXTOID, -1, false, TYPALIGN_INT);
+	Series		meters = series_arg(PG_GETARG_DATUM(1), TEXTOID, -1, false, TYPALIGN_INT);
+	KeyText    *keys = palloc_extended(2 * Max(accounts.n, 1) * sizeof(KeyText), MCXT_ALLOC_HUGE);
+
+	if (accounts.n != meters.n)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("accounts and meters differ in length")));
+	for (int i = 0; i < accounts.n; i++)
+	{
+		if (accounts.nulls[i] || meters.nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("account and meter of a stream must not be NULL")));
+		keys[i] = key_arg(accounts.values[i]);
+		keys[accounts.n + i] = key_arg(meters.values[i]);
+	}
+	bj_streams_lock_all(keys, keys + accounts.n, accounts.n);
+	PG_RETURN_VOID();
+}
+
 /* billadj.replace_baseline(account text, meter text, state bytea) */
 PG_FUNCTION_INFO_V1(billadj_replace_baseline);
 Datum

@@ -187,23 +187,48 @@ bj_streams_confirm(KeyText account, KeyText meter, int64 anomaly_id, Jsonb *twin
 	Work		work;
 	Incidents  *in;
 	bool		off;
-	bool		waited;
+	BjLocked	locked;
 
 	work_begin(&work);
-	for (;;)
+	do
 	{
 		in = read_stream(&work, account, meter, &off);
-		waited = bj_incidents_confirmed(in, anomaly_id, twin);
-		if (!waited)
-			break;
-		if (keep(&work, in, NULL))
-		{
-			bj_incidents_end(in);
-			break;
-		}
+		locked = bj_incidents_confirmed(in, anomaly_id, twin) ?
+			bj_baselines_lock_now(work.baselines) : BJ_BUSY;
 	}
+	while (locked == BJ_CHANGED || (locked == BJ_LOCKED && !keep(&work, in, NULL)));
+
+	if (locked != BJ_BUSY)
+		bj_incidents_end(in);
 	work_end(&work);
-	return waited;
+	return locked != BJ_BUSY;
+}
+
+/* True if its lock is another row than that of a total: then it is locked. */
+static bool
+lock_apart(Work *work, KeyText account, KeyText meter)
+{
+	TotalKey	key;
+
+	CHECK_FOR_INTERRUPTS();
+	MemoryContextReset(work->context);
+	return !bj_baselines_lock(work->baselines, account, meter, &key);
+}
+
+void
+bj_streams_lock_all(const KeyText *accounts, const KeyText *meters, int n)
+{
+	bool	   *apart = palloc_extended(Max(n, 1) * sizeof(bool), MCXT_ALLOC_HUGE);
+	Work		work;
+
+	work_begin(&work);
+	for (int i = 0; i < n; i++)
+		apart[i] = lock_apart(&work, accounts[i], meters[i]);
+	work_end(&work);
+	for (int i = 0; i < n; i++)
+		if (!apart[i])
+			bj_streams_lock(accounts[i], meters[i]);
+	pfree(apart);
 }
 
 void

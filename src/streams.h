@@ -38,10 +38,17 @@ extern bool bj_streams_judge(KeyText account, KeyText meter, int64 anomaly_id,
 
 /*
  * What was found of an incident that waits for it: the row that its first one
- * repeats, or NULL.  False if it does not wait.
+ * repeats, or NULL.  False if it does not wait, or if the stream is being written:
+ * then the next look finds it, as with silence.
  */
 extern bool bj_streams_confirm(KeyText account, KeyText meter, int64 anomaly_id,
 							   Jsonb *twin);
+
+/*
+ * Locks streams, whose names are in order: as the commit of usage does, first those
+ * whose lock is a row of their own, then those whose lock is a total.
+ */
+extern void bj_streams_lock_all(const KeyText *accounts, const KeyText *meters, int n);
 
 /*
  * Locks a stream until the end of the transaction, so that rows committed from

@@ -263,9 +263,7 @@ BEGIN
     SELECT array_agg(s.account ORDER BY s.account COLLATE "C", s.meter COLLATE "C"), array_agg(s.meter ORDER BY s.account COLLATE "C", s.meter COLLATE "C") INTO accounts, meters
       FROM (SELECT b.account, b.meter FROM billadj.backfill_stream b
              WHERE b.attachment_id = backfill_learn.attachment_id ORDER BY b.account, b.meter LIMIT backfill_learn.max FOR UPDATE) s;
-    FOR i IN 1 .. coalesce(cardinality(accounts), 0) LOOP
-        PERFORM billadj.lock_baseline(accounts[i], meters[i]);
-    END LOOP;
+    PERFORM billadj.lock_baselines(accounts, meters);
     FOR stream IN SELECT l.account, l.meter, l.state FROM billadj.learn_charges(accounts, meters) l LOOP
         PERFORM billadj.replace_baseline(stream.account, stream.meter, stream.state);
     END LOOP;

@@ -263,9 +263,16 @@ GRANT EXECUTE ON FUNCTION billadj.learn_rows(text, text, timestamptz[], numeric[
 
 CREATE FUNCTION billadj.lock_baseline(account text, meter text) RETURNS void
 AS 'MODULE_PATHNAME', 'billadj_lock_baseline' LANGUAGE C STRICT;
-COMMENT ON FUNCTION billadj.lock_baseline(text, text) IS 'locks a stream until the end of the transaction; part of warm_up() and rebuild_baseline()';
+COMMENT ON FUNCTION billadj.lock_baseline(text, text) IS 'locks a stream until the end of the transaction; part of rebuild_baseline()';
 REVOKE ALL ON FUNCTION billadj.lock_baseline(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.lock_baseline(text, text) TO billadj_admin, billadj_operator;
+
+CREATE FUNCTION billadj.lock_baselines(accounts text[], meters text[]) RETURNS void
+AS 'MODULE_PATHNAME', 'billadj_lock_baselines' LANGUAGE C STRICT;
+COMMENT ON FUNCTION billadj.lock_baselines(text[], text[]) IS
+    'locks streams until the end of the transaction, in the order in which the commit of usage locks them; their names are in the order of account and meter; part of warm_up() and backfill()';
+REVOKE ALL ON FUNCTION billadj.lock_baselines(text[], text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billadj.lock_baselines(text[], text[]) TO billadj_admin, billadj_operator;
 
 CREATE FUNCTION billadj.replace_baseline(account text, meter text, state bytea) RETURNS void
 AS 'MODULE_PATHNAME', 'billadj_replace_baseline' LANGUAGE C STRICT;
@@ -318,15 +325,17 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 #variable_conflict use_column
 DECLARE
-    source text;
-    state  bytea;
+    source   text;
+    accounts text[];
+    meters   text[];
+    state    bytea;
 BEGIN
     PERFORM billadj.require_fresh_snapshot('warm_up');
     source := billadj.usage_source(warm_up.relation);
-    FOR account, meter IN EXECUTE format('SELECT DISTINCT s.account COLLATE "C", s.meter COLLATE "C" FROM (%s) s '
-                                         'WHERE s.account IS NOT NULL AND s.meter IS NOT NULL ORDER BY 1, 2', source) LOOP
-        PERFORM billadj.lock_baseline(account, meter);
-    END LOOP;
+    EXECUTE format('SELECT coalesce(array_agg(d.account ORDER BY d.account, d.meter), ''{}''), coalesce(array_agg(d.meter ORDER BY d.account, d.meter), ''{}'') '
+                   'FROM (SELECT DISTINCT s.account COLLATE "C" AS account, s.meter COLLATE "C" AS meter FROM (%s) s '
+                   'WHERE s.account IS NOT NULL AND s.meter IS NOT NULL) d', source) INTO accounts, meters;
+    PERFORM billadj.lock_baselines(accounts, meters);
     FOR account, meter, rows, state IN EXECUTE format(
         'SELECT s.account, s.meter, count(*), billadj.learn_rows(s.account, s.meter, array_agg(s.at ORDER BY s.at, s.key COLLATE "C"), '
         'array_agg(s.quantity ORDER BY s.at, s.key COLLATE "C"), array_agg(NULL::numeric)) '
