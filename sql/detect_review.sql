@@ -350,6 +350,46 @@ SELECT d.state, count(*)
 RESET SESSION AUTHORIZATION;
 SELECT outcome, count(*) FROM billadj.hold WHERE account = 'batch' GROUP BY 1;
 SELECT bool_and(billable) AS billable FROM billadj.billed WHERE account = 'batch';
+-- a held row that its host corrects: the difference is held with it, so that no bill has the one without the other
+INSERT INTO billadj.detector (account, action, min_money) SELECT a, 'hold', 0 FROM unnest(ARRAY['mend', 'gone', 'move']) a;
+INSERT INTO billadj.approval_rule (kind, currency, band, step, level, quorum) VALUES ('cancel', 'USD', '[0,)', 1, 1, 1);
+INSERT INTO u SELECT a || ' ' || g, a, CASE WHEN g = 700 THEN 90000 ELSE usual(g) END, timestamptz '2024-01-01' + g * interval '1 hour' FROM unnest(ARRAY['mend', 'gone', 'move']) a, generate_series(0, 701) g;
+UPDATE u SET quantity = 120 WHERE id IN ('mend 700', 'move 700');
+UPDATE u SET quantity = 130 WHERE id = 'mend 700';
+UPDATE u SET at = '2024-02-02 05:00+00' WHERE id = 'move 700';
+DELETE FROM u WHERE id = 'gone 700';
+-- what is not held is corrected as ever
+UPDATE u SET quantity = usual(699) + 1 WHERE id = 'mend 699';
+CREATE VIEW mended AS
+SELECT c.account, c.cause, c.amount, b.billable, h.outcome, h.part_of IS NOT NULL AS part, h.anomaly_id IS NOT NULL AS of_the_incident
+  FROM billadj.charge c JOIN billadj.billed b ON b.account = c.account AND b.charge_id = c.charge_id AND b.adjustment_id IS NULL
+  LEFT JOIN (SELECT DISTINCT ON (h.account, h.charge_id) h.* FROM billadj.hold h ORDER BY h.account, h.charge_id, h.hold_id DESC) h ON h.account = c.account AND h.charge_id = c.charge_id
+ WHERE c.account IN ('mend', 'gone', 'move') AND (c.cause <> 'usage' OR c.amount > 100) ORDER BY c.account, c.charge_id;
+SELECT * FROM mended;
+SELECT account, bool_and(amount BETWEEN 2 AND 8) AS usual FROM billadj.billed WHERE account IN ('mend', 'gone', 'move') AND billable AND abs(amount) > 0.02 GROUP BY 1 ORDER BY 1;
+SET SESSION AUTHORIZATION look_4;
+SELECT a.account, (SELECT count(*) FROM billadj.submit_holds(a.anomaly_id, 'release', 'goodwill')) AS asked
+  FROM billadj.anomaly a WHERE a.account IN ('mend', 'gone', 'move') AND a.family = 'level' ORDER BY 1;
+SELECT account, count(*) AS held, count(DISTINCT asked) AS requests, count(asked) AS asked FROM billadj.open_hold WHERE account IN ('mend', 'gone', 'move') GROUP BY 1 ORDER BY 1;
+SET SESSION AUTHORIZATION look_3;
+SELECT r.account, r.amount, r.delta, billadj.approve_override(r.request_id, r.content_hash) AS state FROM billadj.override_request r WHERE r.account IN ('mend', 'gone', 'move') ORDER BY r.request_id;
+SELECT account, count(*) AS held FROM billadj.open_hold WHERE account IN ('mend', 'gone', 'move') GROUP BY 1;
+RESET SESSION AUTHORIZATION;
+SELECT account, cause, amount, billable, outcome FROM mended WHERE account <> 'move';
+-- taken back, all of it is held again; and cancelled, all of it is
+SELECT request_id AS released FROM billadj.override_request WHERE account = 'mend' \gset
+SET SESSION AUTHORIZATION look_4;
+SELECT billadj.reverse_override(:released, 'goodwill') AS reversal \gset
+SET SESSION AUTHORIZATION look_3;
+SELECT billadj.approve_override(r.request_id, r.content_hash) AS state FROM billadj.override_request r WHERE r.request_id = :reversal;
+SELECT count(*) AS held, count(part_of) AS parts FROM billadj.open_hold WHERE account = 'mend';
+SET SESSION AUTHORIZATION look_4;
+SELECT charge_id AS held FROM billadj.open_hold WHERE account = 'mend' ORDER BY charge_id DESC LIMIT 1 \gset
+SELECT billadj.submit_override('cancel', 'mend', 'goodwill', charge_id => :held) AS cancel \gset
+SET SESSION AUTHORIZATION look_3;
+SELECT r.amount, r.delta, billadj.approve_override(r.request_id, r.content_hash) AS state FROM billadj.override_request r WHERE r.request_id = :cancel;
+RESET SESSION AUTHORIZATION;
+SELECT bool_and(billable) AS billable, sum(amount) FILTER (WHERE charge_id IN (SELECT h.charge_id FROM billadj.hold h WHERE h.account = 'mend')) AS of_the_row FROM billadj.billed WHERE account = 'mend';
 -- one who may not read the table still sees the charges compared
 SET client_min_messages = notice;
 SET ROLE billadj_auditor;

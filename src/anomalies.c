@@ -533,51 +533,85 @@ bj_anomalies_write(Anomalies *store, Anomaly *a)
 
 enum
 {
-	HOLD_ACCOUNT, HOLD_ID, HOLD_CHARGE_ID, HOLD_REASON, HOLD_ANOMALY_ID,
-	HOLD_CREATED_AT, HOLD_CREATED_BY, NHOLDCOLUMNS
+	HOLD_ACCOUNT, HOLD_ID, HOLD_CHARGE_ID, HOLD_REASON, HOLD_ANOMALY_ID, HOLD_PART_OF,
+	HOLD_CREATED_AT, HOLD_CREATED_BY, HOLD_ENDED_AT, NHOLDCOLUMNS
 };
 
 static const Column hold_columns[NHOLDCOLUMNS] = {
 	{"account", TEXTOID, true}, {"hold_id", INT8OID, true}, {"charge_id", INT8OID, true},
-	{"reason", TEXTOID, true}, {"anomaly_id", INT8OID}, {"created_at", TIMESTAMPTZOID, true},
-	{"created_by", TEXTOID, true}
+	{"reason", TEXTOID, true}, {"anomaly_id", INT8OID}, {"part_of", INT8OID},
+	{"created_at", TIMESTAMPTZOID, true}, {"created_by", TEXTOID, true}, {"ended_at", TIMESTAMPTZOID}
 };
 
-/*
- * The charge is of this transaction, so nobody else can hold it; we may, for
- * another incident.
- */
-static bool
-is_held(Relation rel, const AttrNumber *att, KeyText account, int64 charge_id)
+/* The unique index of the open ones. */
+static Oid
+hold_index(Relation rel, const AttrNumber *att)
 {
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	bool		held;
-	Oid			index = InvalidOid;
 	List	   *indexes = RelationGetIndexList(rel);
 	ListCell   *cell;
+	Oid			found = InvalidOid;
 
 	foreach(cell, indexes)
 	{
-		Relation	candidate = index_open(lfirst_oid(cell), AccessShareLock);
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
 
-		if (candidate->rd_index->indisvalid && candidate->rd_index->indnkeyatts == 2 &&
-			candidate->rd_index->indkey.values[0] == att[HOLD_ACCOUNT] &&
-			candidate->rd_index->indkey.values[1] == att[HOLD_CHARGE_ID])
-			index = RelationGetRelid(candidate);
-		index_close(candidate, AccessShareLock);
+		if (index->rd_index->indisvalid && index->rd_index->indnkeyatts == 2 &&
+			index->rd_index->indkey.values[0] == att[HOLD_ACCOUNT] &&
+			index->rd_index->indkey.values[1] == att[HOLD_CHARGE_ID])
+			found = RelationGetRelid(index);
+		index_close(index, AccessShareLock);
 	}
+	list_free(indexes);
+	return found;
+}
+
+/* hold: or NULL. */
+static bool
+find_hold(Relation rel, const AttrNumber *att, KeyText account, int64 charge_id, ChargeHold *hold)
+{
+	Fields		f = {NULL, RelationGetDescr(rel), att};
+	Oid			index = hold_index(rel, att);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	bool		open = false;
+
 	text_key(&keys[0], att[HOLD_ACCOUNT], account);
 	ScanKeyInit(&keys[1], att[HOLD_CHARGE_ID], BTEqualStrategyNumber, F_INT8EQ,
 				Int64GetDatum(charge_id));
 	scan = systable_beginscan(rel, index, OidIsValid(index), SnapshotSelf, 2, keys);
-	held = systable_getnext(scan) != NULL;
+	while (!open && (f.tuple = systable_getnext(scan)) != NULL)
+	{
+		field(&f, HOLD_ENDED_AT, &open);
+		if (!open || hold == NULL)
+			continue;
+		hold->hold_id = int64_of(&f, HOLD_PART_OF);
+		if (hold->hold_id == 0)
+			hold->hold_id = int64_of(&f, HOLD_ID);
+		hold->anomaly_id = int64_of(&f, HOLD_ANOMALY_ID);
+		hold->reason = text_of(&f, HOLD_REASON);
+	}
 	systable_endscan(scan);
+	return open;
+}
+
+bool
+bj_anomalies_held(KeyText account, int64 charge_id, ChargeHold *hold)
+{
+	AttrNumber	att[NHOLDCOLUMNS];
+	Relation	rel = bj_table_open(BJ_TABLE_HOLD, AccessShareLock);
+	bool		held;
+
+	if (rel == NULL)
+		return false;
+	held = bj_columns_find(rel, hold_columns, NHOLDCOLUMNS, att) == NULL &&
+		find_hold(rel, att, account, charge_id, hold);
+	table_close(rel, AccessShareLock);
 	return held;
 }
 
-void
-bj_anomalies_hold(const Anomaly *a, int64 charge_id)
+/* part_of: 0: it stands for itself. */
+static void
+hold_charge(KeyText account, int64 charge_id, const char *reason, int64 anomaly_id, int64 part_of)
 {
 	AttrNumber	att[NHOLDCOLUMNS];
 	const char *problem;
@@ -587,14 +621,18 @@ bj_anomalies_hold(const Anomaly *a, int64 charge_id)
 
 	if (rel == NULL)
 		return;
-	if (!is_held(rel, att, a->account, charge_id))
+	/* nobody else holds a charge of this transaction; we may, for another incident */
+	if (!find_hold(rel, att, account, charge_id, NULL))
 	{
 		row = row_new(rel, att);
-		put(&row, HOLD_ACCOUNT, a->account.datum);
+		put(&row, HOLD_ACCOUNT, account.datum);
 		put(&row, HOLD_ID, Int64GetDatum(bj_table_next(BJ_TABLE_HOLD_ID_SEQ)));
 		put(&row, HOLD_CHARGE_ID, Int64GetDatum(charge_id));
-		put_text(&row, HOLD_REASON, a->rule);
-		put(&row, HOLD_ANOMALY_ID, Int64GetDatum(a->anomaly_id));
+		put_text(&row, HOLD_REASON, reason);
+		if (anomaly_id != 0)
+			put(&row, HOLD_ANOMALY_ID, Int64GetDatum(anomaly_id));
+		if (part_of != 0)
+			put(&row, HOLD_PART_OF, Int64GetDatum(part_of));
 		put(&row, HOLD_CREATED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
 		put_text(&row, HOLD_CREATED_BY, login_name());
 		append(&row);
@@ -602,6 +640,18 @@ bj_anomalies_hold(const Anomaly *a, int64 charge_id)
 		CommandCounterIncrement();
 	}
 	table_close(rel, NoLock);
+}
+
+void
+bj_anomalies_hold(const Anomaly *a, int64 charge_id)
+{
+	hold_charge(a->account, charge_id, a->rule, a->anomaly_id, 0);
+}
+
+void
+bj_anomalies_hold_part(KeyText account, int64 charge_id, const ChargeHold *hold)
+{
+	hold_charge(account, charge_id, hold->reason, hold->anomaly_id, hold->hold_id);
 }
 
 enum

@@ -13,6 +13,7 @@
 
 #include "access/htup.h"
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
 #include "core/baseline.h"
@@ -121,6 +122,22 @@ extern const char *bj_outcome_name(BjOutcome outcome);
 
 /* Holds a charge, unless it is held. */
 extern void bj_anomalies_hold(const Anomaly *anomaly, int64 charge_id);
+
+/*
+ * The open hold of a charge, as of now, in the current context; false: there is
+ * none.
+ */
+typedef struct ChargeHold
+{
+	int64		hold_id;		/* with which it ends */
+	int64		anomaly_id;		/* 0: a person made it */
+	const char *reason;
+} ChargeHold;
+
+extern bool bj_anomalies_held(KeyText account, int64 charge_id, ChargeHold *hold);
+
+/* Holds another charge of the same usage row and measure as part of that hold. */
+extern void bj_anomalies_hold_part(KeyText account, int64 charge_id, const ChargeHold *hold);
 
 /*
  * Proposes a credit of this amount, or a debit if it is negative; charge_id 0:

@@ -108,8 +108,7 @@ write_hold(const Request *r)
 		bj_hold_end(r);
 		return 0;
 	}
-	return r->kind == BJ_KIND_RELEASE ?
-		bj_hold_add(r->account, r->charge_id, psprintf("override request " INT64_FORMAT, r->request_id), 0) : 0;
+	return r->kind == BJ_KIND_RELEASE ? bj_hold_again(r) : 0;
 }
 
 int64

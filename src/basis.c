@@ -69,34 +69,39 @@ read_parts(int64 charge_id, const Basis *basis, const ChargeRow *charge, BasisWi
 	Int64GetDatum(without.request_id), Int64GetDatum(without.hold_id)};
 
 	/* A hold that this request ended counts as open: so it was when it was asked for. */
-	return bj_owner_run("WITH mine AS (SELECT c.charge_id, c.amount, c.currency, c.cause FROM billadj.charge c"
-						"  WHERE c.account = $1 AND c.period_start = $2 AND (c.charge_id = $3"
+	return bj_owner_run("WITH held AS (SELECT h.charge_id, coalesce(h.part_of, h.hold_id) AS hold_id FROM ONLY billadj.hold h"
+						"  WHERE h.account = $1 AND (h.ended_at IS NULL OR h.request_id = $7)),"
+						" mine AS (SELECT c.charge_id, c.amount, c.currency, c.cause, c.charge_id = $3 OR EXISTS"
+						"   (SELECT FROM held h JOIN held g ON g.hold_id = h.hold_id WHERE h.charge_id = c.charge_id AND g.charge_id = $3) AS asked"
+						"  FROM billadj.charge c WHERE c.account = $1 AND c.period_start = $2 AND (c.charge_id = $3"
 						"   OR c.attachment_id = $4 AND c.event_key = $5 AND c.measure = $6))"
-						" SELECT 1, m.charge_id, m.charge_id, m.amount, m.currency || ' ' || m.cause, true FROM mine m"
-						" UNION ALL SELECT 2, a.adjustment_id, a.charge_id, a.delta, a.currency || ' ' || a.cause, a.affects = 'billed'"
-						"  FROM ONLY billadj.adjustment a WHERE a.account = $1 AND a.request_id <> $7"
-						"   AND a.charge_id IN (SELECT m.charge_id FROM mine m)"
-						" UNION ALL SELECT 3, h.hold_id, h.charge_id, NULL, NULL, h.ended_at IS NULL OR h.request_id = $7"
-						"  FROM ONLY billadj.hold h WHERE h.account = $1 AND h.hold_id <> $8"
+						" SELECT 1, m.charge_id, m.charge_id, m.amount, m.currency || ' ' || m.cause, true, m.asked FROM mine m"
+						" UNION ALL SELECT 2, a.adjustment_id, a.charge_id, a.delta, a.currency || ' ' || a.cause, a.affects = 'billed', m.asked"
+						"  FROM ONLY billadj.adjustment a JOIN mine m ON m.charge_id = a.charge_id"
+						"  WHERE a.account = $1 AND a.request_id <> $7"
+						" UNION ALL SELECT 3, h.hold_id, h.charge_id, NULL, NULL, h.ended_at IS NULL OR h.request_id = $7, false"
+						"  FROM ONLY billadj.hold h WHERE h.account = $1 AND h.hold_id <> $8 AND h.part_of IS DISTINCT FROM $8"
 						"   AND h.charge_id IN (SELECT m.charge_id FROM mine m)"
 						" ORDER BY 1, 2",
 						8, types, values, alone ? "    nn  " : NULL, true);
 }
 
 static void
-add_amount(Basis *basis, bool of_charge, Decimal amount)
+add_amount(Basis *basis, bool asked, Decimal amount)
 {
 	bj_check(bj_decimal_add(basis->billed, amount, &basis->billed));
-	if (of_charge)
+	if (asked)
 		bj_check(bj_decimal_add(basis->charged, amount, &basis->charged));
 }
 
-/* Row of read_parts(): part, its id, its charge, amount, words, flag. */
+/*
+ * Row of read_parts(): part, its id, its charge, amount, words, flag, and whether
+ * it is of the charge in question or held with it.
+ */
 static void
 add_part(uint64 row, int64 charge_id, Basis *basis, FieldHash *fields)
 {
 	int32		part = spirow_int32(row, 1);
-	bool		of_charge = spirow_int64(row, 3) == charge_id;
 	bool		flag = spirow_bool(row, 6);
 	Decimal		amount = spirow_decimal(row, 4);
 
@@ -106,10 +111,10 @@ add_part(uint64 row, int64 charge_id, Basis *basis, FieldHash *fields)
 	bj_fieldhash_decimal(fields, spirow_null(row, 4) ? NULL : &amount);
 	bj_fieldhash_text(fields, spirow_text(row, 5));
 	bj_fieldhash_int64(fields, flag);
-	if (part == 3 && flag && of_charge)
+	if (part == 3 && flag && spirow_int64(row, 3) == charge_id)
 		basis->hold_id = spirow_int64(row, 2);
 	else if (part < 3 && flag)
-		add_amount(basis, of_charge, amount);
+		add_amount(basis, spirow_bool(row, 7), amount);
 }
 
 void

@@ -711,11 +711,14 @@ typedef struct Finder
 static void
 part_add(Finder *f, ChargedPart *part, TupleTableSlot *slot, const AttrNumber *att)
 {
+	ChargedId  *id = palloc(sizeof(ChargedId));
 	bool		isnull;
 	Decimal		quantity;
 	Decimal		amount;
 	BjStatus	status;
 
+	*id = (ChargedId) {part->ids, DatumGetInt64(slot_getattr(slot, att[CHARGE_ID], &isnull))};
+	part->ids = id;
 	status = bj_numeric_read(slot_getattr(slot, att[QUANTITY], &isnull), &quantity);
 	if (status == BJ_OK)
 		status = bj_numeric_read(slot_getattr(slot, att[AMOUNT], &isnull), &amount);

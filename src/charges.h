@@ -84,6 +84,12 @@ extern bool bj_charges_add_recurring(ChargeWriter *writer,
 /* Writes what is buffered, and closes. */
 extern void bj_charges_close(ChargeWriter *writer);
 
+typedef struct ChargedId
+{
+	struct ChargedId *next;
+	int64		charge_id;
+} ChargedId;
+
 /* What was charged for one usage row and measure under one key, net. */
 typedef struct ChargedPart
 {
@@ -98,6 +104,7 @@ typedef struct ChargedPart
 	Decimal		quantity;
 	Decimal		amount;
 	int64		rows;
+	ChargedId  *ids;			/* of the charges that it is the sum of */
 } ChargedPart;
 
 /* A usage row whose charges are looked for. */

@@ -61,9 +61,13 @@ bj_hold_end(const Request *r)
 		Int64GetDatum(r->request_id),
 	CStringGetTextDatum(cancelled ? "cancelled" : "released")};
 
-	if (bj_engine_run("UPDATE ONLY billadj.hold SET ended_at = clock_timestamp(), outcome = $4, request_id = $3"
-					  " WHERE account = $1 AND charge_id = $2 AND ended_at IS NULL",
-					  4, types, values, NULL) != 1)
+	/* and of what else is held with it */
+	if (bj_engine_run("UPDATE ONLY billadj.hold AS h SET ended_at = clock_timestamp(), outcome = $4, request_id = $3"
+					  " FROM ONLY billadj.hold g"
+					  " WHERE g.account = $1 AND g.charge_id = $2 AND g.ended_at IS NULL"
+					  "   AND h.account = $1 AND h.ended_at IS NULL"
+					  "   AND coalesce(h.part_of, h.hold_id) = coalesce(g.part_of, g.hold_id)",
+					  4, types, values, NULL) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_BJ_WRONG_STATE),
 				 errmsg("charge " INT64_FORMAT " is not held", r->charge_id)));
@@ -83,6 +87,26 @@ bj_hold_add(const char *account, int64 charge_id, const char *reason, int64 anom
 				  " VALUES ($1, nextval('billadj.hold_id_seq'), $2, $3, $4) RETURNING h.hold_id",
 				  4, types, values, anomaly_id == 0 ? "   n" : NULL);
 	return spirow_int64(0, 1);
+}
+
+int64
+bj_hold_again(const Request *r)
+{
+	char	   *reason = psprintf("override request " INT64_FORMAT, r->request_id);
+	int64		hold_id = bj_hold_add(r->account, r->charge_id, reason, 0);
+	Oid			types[] = {TEXTOID, INT8OID, INT8OID, TEXTOID, INT8OID};
+	Datum		values[] = {CStringGetTextDatum(r->account), Int64GetDatum(r->charge_id),
+		Int64GetDatum(r->reverses), CStringGetTextDatum(reason),
+	Int64GetDatum(hold_id)};
+
+	if (hold_id != 0)
+		bj_engine_run("INSERT INTO billadj.hold (account, hold_id, charge_id, reason, part_of)"
+					  " SELECT $1, nextval('billadj.hold_id_seq'), o.charge_id, $4, $5"
+					  "  FROM ONLY billadj.hold o WHERE o.account = $1 AND o.request_id = $3 AND o.charge_id <> $2"
+					  "   AND NOT EXISTS (SELECT FROM ONLY billadj.hold h"
+					  "    WHERE h.account = $1 AND h.charge_id = o.charge_id AND h.ended_at IS NULL)",
+					  5, types, values, NULL);
+	return hold_id;
 }
 
 void

@@ -18,7 +18,7 @@
  */
 extern int64 bj_adjustment_add(const Request *request, const char *login);
 
-/* Ends the open hold of the request's charge. */
+/* Ends the open hold of the request's charge, and what is part of it. */
 extern void bj_hold_end(const Request *request);
 
 /*
@@ -27,6 +27,12 @@ extern void bj_hold_end(const Request *request);
  */
 extern int64 bj_hold_add(const char *account, int64 charge_id, const char *reason,
 						 int64 anomaly_id);
+
+/*
+ * Holds again what the request that this one reverses has released.  Returns the
+ * hold of its charge, of which the others are parts; 0 if it is held.
+ */
+extern int64 bj_hold_again(const Request *request);
 
 /* A message for outside; payload is JSON text without personal words. */
 extern void bj_outbox_add(const char *account, const char *topic, const char *payload);

@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "anomalies.h"
 #include "core/allocate.h"
 #include "core/currency.h"
 #include "core/rate.h"
@@ -489,11 +490,33 @@ change_cause(const Rating *r)
 	return r->correction != NULL ? "correction" : "update";
 }
 
+/*
+ * What was booked of a usage row that is held is held too: else the bill would
+ * have the difference and not what it is the difference to.
+ */
+static void
+hold_difference(Rating *r, const ChargedRow *was, const Charge *c, int64 rated_before)
+{
+	ChargeHold	hold;
+
+	if (r->rated == rated_before || r->binding->book != BJ_BOOK_BILLED)
+		return;
+	for (const ChargedPart *part = was->parts; part != NULL; part = part->next)
+		for (const ChargedId *id = part->ids; id != NULL; id = id->next)
+			if (bj_key_equal(part->measure, c->measure) &&
+				bj_anomalies_held(part->account, id->charge_id, &hold))
+			{
+				bj_anomalies_hold_part(c->account, bj_charges_last_id(r->charges), &hold);
+				return;
+			}
+}
+
 /* Takes back what was charged under one key. */
 static void
 reverse_part(Rating *r, const ChargedRow *was, const ChargedPart *part, const char *cause)
 {
 	const CatalogPrice *price = bj_prices_by_id(part->price_id);
+	int64		rated_before = r->rated;
 	Charge		c = {0};
 	Fault		fault = {0};
 
@@ -529,6 +552,7 @@ reverse_part(Rating *r, const ChargedRow *was, const ChargedPart *part, const ch
 			c.basis = difference_basis(NULL, part->amount);
 		book(r, &c);
 	}
+	hold_difference(r, was, &c, rated_before);
 }
 
 static bool
@@ -577,6 +601,7 @@ change_measure(Rating *r, ChargedRow *was, UsageRow *row, int i, Rated *rated)
 	const char *measure = row->measures[i].bound->measure;
 	const ChargedPart *same = NULL;
 	bool		charged = false;
+	int64		rated_before;
 	Charge		c;
 
 	if (rated->fault.sqlstate == 0)
@@ -600,7 +625,9 @@ change_measure(Rating *r, ChargedRow *was, UsageRow *row, int i, Rated *rated)
 		c.quantity = rated->counted;
 		c.amount = rated->amount;
 		c.row_count = 1;
+		rated_before = r->rated;
 		book_difference(r, rated, &c, same);
+		hold_difference(r, was, &c, rated_before);
 	}
 	if (rated->fault.sqlstate != 0)
 		park(r, row, i, &rated->fault);

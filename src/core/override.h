@@ -93,7 +93,7 @@ typedef struct AmountAsked
 	Decimal		new_amount;
 	bool		has_billed;		/* there is a charge */
 	Decimal		billed;			/* what new_amount and waive refer to */
-	Decimal		charged;		/* of the held charge: release and cancel */
+	Decimal		charged;		/* of what is held: release and cancel */
 	int32_t		decimals;		/* of the currency */
 } AmountAsked;
 

@@ -461,8 +461,10 @@ BEGIN
         RAISE EXCEPTION 'kind of submit_holds is neither release nor cancel'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Other kinds are asked for charge by charge: submit_override().';
     END IF;
-    FOR charge_id IN SELECT h.charge_id FROM billadj.open_hold h
-                      WHERE h.account = owner AND h.anomaly_id = submit_holds.anomaly_id AND h.asked IS NULL ORDER BY h.charge_id LOOP
+    -- what is part of a hold ends with it
+    FOR charge_id IN SELECT min(h.charge_id) FROM billadj.open_hold h
+                      WHERE h.account = owner AND h.anomaly_id = submit_holds.anomaly_id AND h.asked IS NULL
+                      GROUP BY coalesce(h.part_of, h.hold_id) ORDER BY 1 LOOP
         -- one that somebody else asks for, unseen by the caller, leaves the others their way
         BEGIN
             request_id := billadj.submit_override(submit_holds.kind, owner, submit_holds.reason_code, charge_id => charge_id,

@@ -249,6 +249,7 @@ CREATE TABLE billadj.hold (
     charge_id  bigint      NOT NULL,
     reason     text        NOT NULL,
     anomaly_id bigint,
+    part_of    bigint,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     created_by text        NOT NULL DEFAULT session_user,
     ended_at   timestamptz,
@@ -267,6 +268,7 @@ COMMENT ON COLUMN billadj.hold.hold_id IS 'its number, unique in the instance';
 COMMENT ON COLUMN billadj.hold.charge_id IS 'the charge';
 COMMENT ON COLUMN billadj.hold.reason IS 'why it is held';
 COMMENT ON COLUMN billadj.hold.anomaly_id IS 'the anomaly that made it; NULL: a person did';
+COMMENT ON COLUMN billadj.hold.part_of IS 'the hold that this one ends with: the charge is of the same usage row and measure, as a later difference; NULL: it stands for itself';
 COMMENT ON COLUMN billadj.hold.created_at IS 'since when';
 COMMENT ON COLUMN billadj.hold.created_by IS 'the login that made it';
 COMMENT ON COLUMN billadj.hold.ended_at IS 'until when; NULL: it is held';

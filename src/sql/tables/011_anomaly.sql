@@ -363,7 +363,9 @@ CREATE VIEW billadj.open_hold WITH (security_invoker = true) AS
 SELECT h.account, h.hold_id, h.charge_id, h.reason, h.created_at AS held_at, h.anomaly_id, a.meter, a.rule, a.occurred_at, a.money_at_risk, a.currency, a.state AS anomaly_state,
        (SELECT v.verdict FROM billadj.verdict v WHERE v.account = h.account AND v.anomaly_id = h.anomaly_id ORDER BY v.verdict_id DESC LIMIT 1) AS verdict,
        (SELECT r.request_id FROM billadj.override_request r
-         WHERE r.account = h.account AND r.charge_id = h.charge_id AND r.kind IN ('release', 'cancel') AND r.state IN ('open', 'approved') ORDER BY r.request_id LIMIT 1) AS asked
+         WHERE r.account = h.account AND r.kind IN ('release', 'cancel') AND r.state IN ('open', 'approved')
+           AND r.charge_id IN (SELECT g.charge_id FROM billadj.hold g WHERE g.account = h.account AND coalesce(g.part_of, g.hold_id) = coalesce(h.part_of, h.hold_id) AND g.ended_at IS NULL)
+         ORDER BY r.request_id LIMIT 1) AS asked, h.part_of
   FROM billadj.hold h
   LEFT JOIN billadj.anomaly a ON a.account = h.account AND a.anomaly_id = h.anomaly_id
  WHERE h.ended_at IS NULL
@@ -382,6 +384,7 @@ COMMENT ON COLUMN billadj.open_hold.money_at_risk IS 'money at risk of the whole
 COMMENT ON COLUMN billadj.open_hold.currency IS 'ISO 4217 code of the money';
 COMMENT ON COLUMN billadj.open_hold.anomaly_state IS 'open, or how the incident ended: that does not end the hold';
 COMMENT ON COLUMN billadj.open_hold.verdict IS 'the latest verdict on the incident; it does not end the hold either';
+COMMENT ON COLUMN billadj.open_hold.part_of IS 'the hold that it ends with: the charge is a difference to one that was held when its usage row was corrected; NULL: it stands for itself';
 COMMENT ON COLUMN billadj.open_hold.asked IS 'request to release or cancel it that is not decided or not applied yet; NULL: none that you may see';
 
 GRANT SELECT ON billadj.open_hold, billadj.detector, billadj.usual_bill, billadj.usual_bill_run, billadj.baseline, billadj.open_bucket, billadj.anomaly, billadj.verdict, billadj.peer_group, billadj.open_anomaly, billadj.threshold_step,
