@@ -273,7 +273,6 @@ extern int64_t bj_stream_due_at(const BjStream *stream);
  * A person's word on the open incident, or on one that is closed.  ERROR and
  * FRAUD: what was usual before it holds again.  EXPECTED: what was learned
  * stays, and the like of it is less of a surprise.  UNSURE: nothing.
- * trusted: the incident's copy; NULL: the one of stream->incident.
  */
 extern void bj_stream_judge(BjStream *stream, BjVerdict verdict);
 

@@ -377,7 +377,8 @@ move_all(uint8_t *bytes, BjBaseline *b, int fingerprint_at, int64_t observed_at,
 	MOVE(alert_decades, 4);
 	MOVE(daily_bias, 22);		/* .. days */
 	MOVE(hour_count, 4);		/* .. filler */
-	MOVE(zone_evidence, 20);	/* .. largest */
+	MOVE(zone_evidence, 8);		/* and zone_usual */
+	MOVE(largest, 4);
 	MOVE_OTHERS(week, week, 168);
 	MOVE_OTHERS(day, day, 48);
 	MOVE_OTHERS(hours, hour, 24);
@@ -400,6 +401,7 @@ move_all(uint8_t *bytes, BjBaseline *b, int fingerprint_at, int64_t observed_at,
 	MOVE(fast, 80);				/* .. today_logs */
 	MOVE(today_count, 2);
 	MOVE(repeats, 4);
+	MOVE(usual_turn, 8);
 	MOVE(today_rows, 12);		/* zeros, abs_level */
 	MOVE(runs_ended, 4);		/* and nonzero */
 	for (int i = 0; i < BJ_CHANNELS; i++)
