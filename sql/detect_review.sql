@@ -358,6 +358,17 @@ UPDATE u SET quantity = 120 WHERE id IN ('mend 700', 'move 700');
 UPDATE u SET quantity = 130 WHERE id = 'mend 700';
 UPDATE u SET at = '2024-02-02 05:00+00' WHERE id = 'move 700';
 DELETE FROM u WHERE id = 'gone 700';
+-- within the transaction too that wrote it, and not what a savepoint took back
+INSERT INTO billadj.detector (account, action, min_money) VALUES ('once', 'hold', 0);
+INSERT INTO u SELECT 'once ' || g, 'once', usual(g), timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(0, 699) g;
+BEGIN;
+INSERT INTO u VALUES ('once 700', 'once', 90000, timestamptz '2024-01-01' + 700 * interval '1 hour');
+SAVEPOINT s;
+UPDATE u SET quantity = 110 WHERE id = 'once 700';
+ROLLBACK TO s;
+UPDATE u SET quantity = 120 WHERE id = 'once 700';
+COMMIT;
+SELECT count(*) AS held, count(h.part_of) AS parts, sum(c.amount) AS amount FROM billadj.hold h LEFT JOIN billadj.charge c USING (account, charge_id) WHERE account = 'once';
 -- what is not held is corrected as ever
 UPDATE u SET quantity = usual(699) + 1 WHERE id = 'mend 699';
 CREATE VIEW mended AS

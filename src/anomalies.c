@@ -609,24 +609,58 @@ bj_anomalies_held(KeyText account, int64 charge_id, ChargeHold *hold)
 	return held;
 }
 
-/* part_of: 0: it stands for itself. */
-static void
+/* What bj_anomalies_hold_both() was told in a transaction. */
+typedef struct Pair
+{
+	struct Pair *next;
+	TransactionId xid;			/* of the subtransaction that wrote the difference */
+	int64		charge_id;
+	KeyText		account;
+	int64		difference_id;
+} Pair;
+
+static Pair *pairs = NULL;
+static FullTransactionId pairs_of;	/* in whose memory they are */
+
+static Pair *
+pairs_now(void)
+{
+	return FullTransactionIdEquals(pairs_of, GetTopFullTransactionIdIfAny()) ? pairs : NULL;
+}
+
+void
+bj_anomalies_hold_both(int64 charge_id, KeyText account, int64 difference_id)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	Pair	   *pair = palloc(sizeof(Pair));
+
+	*pair = (Pair) {pairs_now(), GetCurrentTransactionId(), charge_id,
+	bj_key_from_string(account.data, account.length), difference_id};
+	pairs = pair;
+	pairs_of = GetTopFullTransactionId();
+	MemoryContextSwitchTo(old);
+}
+
+/* part_of: 0: it stands for itself.  Returns its number, 0 if it is held already. */
+static int64
 hold_charge(KeyText account, int64 charge_id, const char *reason, int64 anomaly_id, int64 part_of)
 {
 	AttrNumber	att[NHOLDCOLUMNS];
 	const char *problem;
 	Relation	rel = bj_table_open_columns(BJ_TABLE_HOLD, RowExclusiveLock, hold_columns,
 											NHOLDCOLUMNS, att, &problem);
+	int64		hold_id = 0;
 	Row			row;
 
 	if (rel == NULL)
-		return;
+		return 0;
 	/* nobody else holds a charge of this transaction; we may, for another incident */
 	if (!find_hold(rel, att, account, charge_id, NULL))
 	{
+		hold_id = bj_table_next(BJ_TABLE_HOLD_ID_SEQ);
 		row = row_new(rel, att);
 		put(&row, HOLD_ACCOUNT, account.datum);
-		put(&row, HOLD_ID, Int64GetDatum(bj_table_next(BJ_TABLE_HOLD_ID_SEQ)));
+		put(&row, HOLD_ID, Int64GetDatum(hold_id));
 		put(&row, HOLD_CHARGE_ID, Int64GetDatum(charge_id));
 		put_text(&row, HOLD_REASON, reason);
 		if (anomaly_id != 0)
@@ -640,12 +674,18 @@ hold_charge(KeyText account, int64 charge_id, const char *reason, int64 anomaly_
 		CommandCounterIncrement();
 	}
 	table_close(rel, NoLock);
+	return hold_id;
 }
 
 void
 bj_anomalies_hold(const Anomaly *a, int64 charge_id)
 {
-	hold_charge(a->account, charge_id, a->rule, a->anomaly_id, 0);
+	int64		hold_id = hold_charge(a->account, charge_id, a->rule, a->anomaly_id, 0);
+
+	/* a rollback may have taken the difference back */
+	for (Pair *pair = hold_id != 0 ? pairs_now() : NULL; pair != NULL; pair = pair->next)
+		if (pair->charge_id == charge_id && TransactionIdIsCurrentTransactionId(pair->xid))
+			hold_charge(pair->account, pair->difference_id, a->rule, a->anomaly_id, hold_id);
 }
 
 void

@@ -140,6 +140,12 @@ extern bool bj_anomalies_held(KeyText account, int64 charge_id, ChargeHold *hold
 extern void bj_anomalies_hold_part(KeyText account, int64 charge_id, const ChargeHold *hold);
 
 /*
+ * The charge is of this transaction and may be held when it commits: then so is
+ * the other one, of this account, which is of the same usage row and measure.
+ */
+extern void bj_anomalies_hold_both(int64 charge_id, KeyText account, int64 difference_id);
+
+/*
  * Proposes a credit of this amount, or a debit if it is negative; charge_id 0:
  * for no charge of its own.  No cancelling: that is for charges that are held.
  */

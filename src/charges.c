@@ -717,7 +717,9 @@ part_add(Finder *f, ChargedPart *part, TupleTableSlot *slot, const AttrNumber *a
 	Decimal		amount;
 	BjStatus	status;
 
-	*id = (ChargedId) {part->ids, DatumGetInt64(slot_getattr(slot, att[CHARGE_ID], &isnull))};
+	id->next = part->ids;
+	id->charge_id = DatumGetInt64(slot_getattr(slot, att[CHARGE_ID], &isnull));
+	id->own = TransactionIdIsCurrentTransactionId(DatumGetTransactionId(slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull)));
 	part->ids = id;
 	status = bj_numeric_read(slot_getattr(slot, att[QUANTITY], &isnull), &quantity);
 	if (status == BJ_OK)

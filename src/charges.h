@@ -88,6 +88,7 @@ typedef struct ChargedId
 {
 	struct ChargedId *next;
 	int64		charge_id;
+	bool		own;			/* written by this transaction */
 } ChargedId;
 
 /* What was charged for one usage row and measure under one key, net. */

@@ -503,12 +503,18 @@ hold_difference(Rating *r, const ChargedRow *was, const Charge *c, int64 rated_b
 		return;
 	for (const ChargedPart *part = was->parts; part != NULL; part = part->next)
 		for (const ChargedId *id = part->ids; id != NULL; id = id->next)
-			if (bj_key_equal(part->measure, c->measure) &&
-				bj_anomalies_held(part->account, id->charge_id, &hold))
+		{
+			if (!bj_key_equal(part->measure, c->measure))
+				break;
+			if (bj_anomalies_held(part->account, id->charge_id, &hold))
 			{
 				bj_anomalies_hold_part(c->account, bj_charges_last_id(r->charges), &hold);
 				return;
 			}
+			/* what is judged at the commit only */
+			if (id->own && r->binding->detect)
+				bj_anomalies_hold_both(id->charge_id, c->account, bj_charges_last_id(r->charges));
+		}
 }
 
 /* Takes back what was charged under one key. */
