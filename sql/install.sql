@@ -60,6 +60,15 @@ SELECT rolname, rolcanlogin, rolsuper, shobj_description(oid, 'pg_authid') AS pu
 SELECT * FROM billadj.self_check();
 SELECT * FROM billadj.migrate();
 SELECT * FROM billadj.maintain();
+-- what people ask first of anomalies, too
+\set VERBOSITY sqlstate
+SELECT billadj.explain_anomaly(1);
+SELECT billadj.record_verdict(1, 'error');
+SELECT * FROM billadj.replay_detector();
+SELECT * FROM billadj.detect_due();
+SELECT * FROM billadj.warm_up('pg_class');
+SELECT billadj.rebuild_baseline('a', 'm');
+\set VERBOSITY default
 DROP EXTENSION btree_gist;
 SELECT * FROM billadj.install(dry_run => true);
 CREATE SCHEMA regress_gist;

@@ -151,6 +151,7 @@ DECLARE
     from_at timestamptz := date_trunc('month', refresh_usual_bills.now) - interval '4 months';
     written integer;
 BEGIN
+    PERFORM billadj.require_installed();
     WITH part AS (
         SELECT c.account, c.currency, c.period_start, c.amount
           FROM billadj.charge c
@@ -330,6 +331,7 @@ DECLARE
     meters   text[];
     state    bytea;
 BEGIN
+    PERFORM billadj.require_installed();
     PERFORM billadj.require_fresh_snapshot('warm_up');
     source := billadj.usage_source(warm_up.relation);
     EXECUTE format('SELECT coalesce(array_agg(d.account ORDER BY d.account, d.meter), ''{}''), coalesce(array_agg(d.meter ORDER BY d.account, d.meter), ''{}'') '
@@ -387,6 +389,7 @@ DECLARE
     state bytea;
     rows  bigint;
 BEGIN
+    PERFORM billadj.require_installed();
     IF rebuild_baseline.account IS NULL OR rebuild_baseline.meter IS NULL THEN
         RAISE EXCEPTION 'account and meter of rebuild_baseline must not be NULL'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Look for them with SELECT account, meter FROM billadj.baseline.';
@@ -420,6 +423,7 @@ AS $function$
 DECLARE
     found text;
 BEGIN
+    PERFORM billadj.require_installed();
     SELECT a.account INTO found FROM billadj.anomaly a WHERE a.anomaly_id = account_of_anomaly.anomaly_id;
     IF found IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'UB205', MESSAGE = format('anomaly %s does not exist', coalesce(account_of_anomaly.anomaly_id::text, 'NULL')),
@@ -434,12 +438,18 @@ GRANT EXECUTE ON FUNCTION billadj.account_of_anomaly(bigint)
    TO billadj_admin, billadj_operator, billadj_requester, billadj_approver, billadj_policy, billadj_auditor, billadj_reader;
 
 CREATE FUNCTION billadj.record_verdict(anomaly_id bigint, verdict text, note text DEFAULT NULL) RETURNS bigint
-LANGUAGE sql
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
-INSERT INTO billadj.verdict (account, anomaly_id, verdict, note)
-VALUES (billadj.account_of_anomaly($1), $1, $2, $3)
-RETURNING verdict_id
+DECLARE
+    owner text := billadj.account_of_anomaly($1);
+    made  bigint;
+BEGIN
+    INSERT INTO billadj.verdict AS v (account, anomaly_id, verdict, note)
+    VALUES (owner, $1, $2, $3)
+    RETURNING v.verdict_id INTO made;
+    RETURN made;
+END
 $function$;
 COMMENT ON FUNCTION billadj.record_verdict(bigint, text, text) IS
     'what a person says of an anomaly: expected, error, fraud or unsure, and why; returns its number; error and fraud: what was usual before holds again; the threshold moves a step';
@@ -840,6 +850,7 @@ DECLARE
     least_money numeric;
     share       numeric;
 BEGIN
+    PERFORM billadj.require_installed();
     IF replay_detector.detector IS NULL THEN
         RAISE EXCEPTION 'detector of replay_detector must not be NULL' USING ERRCODE = 'null_value_not_allowed', HINT = 'Write {} for the defaults.';
     END IF;
