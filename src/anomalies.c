@@ -27,6 +27,7 @@
 #include "anomalies.h"
 #include "baselines.h"
 #include "compat.h"
+#include "jsonpush.h"
 #include "numericcodec.h"
 #include "tables.h"
 
@@ -747,40 +748,6 @@ static const Column outbox_columns[NOUTBOXCOLUMNS] = {
 	{"created_by", TEXTOID, true}
 };
 
-static void
-push_key(JsonbParseState **state, const char *key)
-{
-	JsonbValue	v;
-
-	v.type = jbvString;
-	v.val.string.val = unconstify(char *, key);
-	v.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &v);
-}
-
-static void
-push_text(JsonbParseState **state, const char *key, const char *data, int length)
-{
-	JsonbValue	v;
-
-	push_key(state, key);
-	v.type = jbvString;
-	v.val.string.val = unconstify(char *, data);
-	v.val.string.len = length;
-	pushJsonbValue(state, WJB_VALUE, &v);
-}
-
-static void
-push_numeric(JsonbParseState **state, const char *key, Datum number)
-{
-	JsonbValue	v;
-
-	push_key(state, key);
-	v.type = jbvNumeric;
-	v.val.numeric = DatumGetNumeric(number);
-	pushJsonbValue(state, WJB_VALUE, &v);
-}
-
 /* Numbers and amounts, no personal text. */
 static Datum
 message(const Anomaly *a)
@@ -788,14 +755,14 @@ message(const Anomaly *a)
 	JsonbParseState *state = NULL;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_numeric(&state, "anomaly_id", bj_numeric_make(bj_decimal_from_int64(a->anomaly_id), 0));
-	push_text(&state, "rule", a->rule, strlen(a->rule));
-	push_text(&state, "meter", a->meter.data, a->meter.length);
-	push_text(&state, "action", bj_action_name(a->action), strlen(bj_action_name(a->action)));
-	push_numeric(&state, "score", DirectFunctionCall1(float8_numeric, Float8GetDatum(a->peak_score)));
-	push_numeric(&state, "money_at_risk", bj_numeric_make(bj_decimal_sign(a->excess) < 0 ?
-														  bj_decimal_negate(a->excess) : a->excess, 0));
-	push_text(&state, "currency", a->currency, strlen(a->currency));
+	bj_jsonpush_decimal(&state, "anomaly_id", bj_decimal_from_int64(a->anomaly_id));
+	bj_jsonpush_string(&state, "rule", a->rule);
+	bj_jsonpush_text(&state, "meter", a->meter.data, a->meter.length);
+	bj_jsonpush_string(&state, "action", bj_action_name(a->action));
+	bj_jsonpush_numeric(&state, "score", DirectFunctionCall1(float8_numeric, Float8GetDatum(a->peak_score)));
+	bj_jsonpush_decimal(&state, "money_at_risk", bj_decimal_sign(a->excess) < 0 ?
+						bj_decimal_negate(a->excess) : a->excess);
+	bj_jsonpush_string(&state, "currency", a->currency);
 	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
 }
 

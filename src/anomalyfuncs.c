@@ -18,6 +18,7 @@
 
 #include "core/baseline.h"
 #include "detectors.h"
+#include "jsonpush.h"
 #include "numericcodec.h"
 
 /* From the server's epoch, 2000, to 1970. */
@@ -123,29 +124,6 @@ billadj_anomaly_score(PG_FUNCTION_ARGS)
 	PG_RETURN_FLOAT8(judgement.score);
 }
 
-static void
-push_key(JsonbParseState **state, const char *key)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, key);
-	value.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &value);
-}
-
-static void
-push_text(JsonbParseState **state, const char *key, const char *text)
-{
-	JsonbValue	value;
-
-	push_key(state, key);
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, text);
-	value.val.string.len = strlen(text);
-	pushJsonbValue(state, WJB_VALUE, &value);
-}
-
 /* The kind of incident that the row opens; NULL: none. */
 static const char *
 alert_of(const BjJudgement *j, double threshold)
@@ -164,14 +142,10 @@ static void
 push_number(JsonbParseState **state, const char *key, double x)
 {
 	char	   *text = DatumGetCString(DirectFunctionCall1(float8out, Float8GetDatum(x)));
-	JsonbValue	value;
 
-	push_key(state, key);
-	value.type = jbvNumeric;
-	value.val.numeric = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
-															ObjectIdGetDatum(InvalidOid),
-															Int32GetDatum(-1)));
-	pushJsonbValue(state, WJB_VALUE, &value);
+	bj_jsonpush_numeric(state, key, DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+														ObjectIdGetDatum(InvalidOid),
+														Int32GetDatum(-1)));
 }
 
 /*
@@ -194,10 +168,10 @@ billadj_anomaly_detail(PG_FUNCTION_ARGS)
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_number(&state, "score", j.score);
 	if (j.reason != BJ_REASON_NONE)
-		push_text(&state, "reason", bj_reason_name(j.reason));
+		bj_jsonpush_string(&state, "reason", bj_reason_name(j.reason));
 	alert = alert_of(&j, threshold);
 	if (alert != NULL)
-		push_text(&state, "alert", alert);
+		bj_jsonpush_string(&state, "alert", alert);
 	/* a rule for single rows expects nothing of the quantity */
 	if (j.family != BJ_FAMILY_ROW || j.hi != 0)
 	{

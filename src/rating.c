@@ -17,6 +17,7 @@
 #include "core/rate.h"
 #include "detect.h"
 #include "errors.h"
+#include "jsonpush.h"
 #include "ledger.h"
 #include "numericcodec.h"
 #include "parked.h"
@@ -125,40 +126,6 @@ money_step(const Price *price)
 	return currency ? bj_currency_step(currency) : (Decimal) {1, 2};
 }
 
-static void
-push_key(JsonbParseState **state, const char *key)
-{
-	JsonbValue	v;
-
-	v.type = jbvString;
-	v.val.string.val = unconstify(char *, key);
-	v.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &v);
-}
-
-static void
-push_number(JsonbParseState **state, const char *key, Decimal value)
-{
-	JsonbValue	v;
-
-	push_key(state, key);
-	v.type = jbvNumeric;
-	v.val.numeric = DatumGetNumeric(bj_numeric_make(value, 0));
-	pushJsonbValue(state, WJB_VALUE, &v);
-}
-
-static void
-push_text(JsonbParseState **state, const char *key, const char *value)
-{
-	JsonbValue	v;
-
-	push_key(state, key);
-	v.type = jbvString;
-	v.val.string.val = unconstify(char *, value);
-	v.val.string.len = strlen(value);
-	pushJsonbValue(state, WJB_VALUE, &v);
-}
-
 /* The exact amounts of all measures that were rounded together. */
 static Jsonb *
 share_basis(const UsageRow *row, const int *members, int n, const Decimal *exact,
@@ -167,19 +134,19 @@ share_basis(const UsageRow *row, const int *members, int n, const Decimal *exact
 	JsonbParseState *state = NULL;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_number(&state, "exact", exact[which]);
-	push_text(&state, "mode", bj_rounding_name(mode));
-	push_key(&state, "row_exact");
+	bj_jsonpush_decimal(&state, "exact", exact[which]);
+	bj_jsonpush_string(&state, "mode", bj_rounding_name(mode));
+	bj_jsonpush_key(&state, "row_exact");
 	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	for (int i = 0; i < n; i++)
 	{
 		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-		push_number(&state, "amount", exact[i]);
-		push_text(&state, "measure", row->measures[members[i]].bound->measure);
+		bj_jsonpush_decimal(&state, "amount", exact[i]);
+		bj_jsonpush_string(&state, "measure", row->measures[members[i]].bound->measure);
 		pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	}
 	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
-	push_number(&state, "step", step);
+	bj_jsonpush_decimal(&state, "step", step);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
@@ -342,7 +309,7 @@ emptied_basis(void)
 	JsonbParseState *state = NULL;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_number(&state, "rows_after", BJ_DECIMAL_ZERO);
+	bj_jsonpush_decimal(&state, "rows_after", BJ_DECIMAL_ZERO);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
@@ -480,7 +447,7 @@ difference_basis(const Rated *now, Decimal was)
 		while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_END_OBJECT)
 			pushJsonbValue(&state, token, &v);
 	}
-	push_number(&state, "was", was);
+	bj_jsonpush_decimal(&state, "was", was);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 

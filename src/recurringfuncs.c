@@ -16,6 +16,7 @@
 #include "charges.h"
 #include "compat.h"
 #include "errors.h"
+#include "jsonpush.h"
 #include "numericcodec.h"
 #include "recurring.h"
 #include "recurringtotals.h"
@@ -146,40 +147,19 @@ typedef struct Poster
 	int64		n;
 } Poster;
 
-static void
-push_key(JsonbParseState **state, const char *key)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, key);
-	value.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &value);
-}
-
 /* What the amount was computed from: a credit is of what was billed then. */
 static Jsonb *
 difference_basis(const Difference *d)
 {
 	JsonbParseState *state = NULL;
-	JsonbValue	value;
 	char		share[64];
 
+	snprintf(share, sizeof(share), "%lld/%lld", (long long) d->share.numerator,
+			 (long long) d->share.denominator);
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_key(&state, "share");
-	value.type = jbvString;
-	value.val.string.len = snprintf(share, sizeof(share), "%lld/%lld",
-									(long long) d->share.numerator,
-									(long long) d->share.denominator);
-	value.val.string.val = share;
-	pushJsonbValue(&state, WJB_VALUE, &value);
-	push_key(&state, "billed");
-	value.type = jbvNumeric;
-	value.val.numeric = DatumGetNumeric(bj_numeric_make(d->billed, 0));
-	pushJsonbValue(&state, WJB_VALUE, &value);
-	push_key(&state, "full_amount");
-	value.val.numeric = DatumGetNumeric(bj_numeric_make(d->full, 0));
-	pushJsonbValue(&state, WJB_VALUE, &value);
+	bj_jsonpush_string(&state, "share", share);
+	bj_jsonpush_decimal(&state, "billed", d->billed);
+	bj_jsonpush_decimal(&state, "full_amount", d->full);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
