@@ -432,6 +432,15 @@ SELECT billadj.record_verdict(anomaly_id, 'unsure') IS NOT NULL AS recorded FROM
 SELECT billadj.rebuild_baseline('soon', 'calls') AS without;
 SELECT billadj.record_verdict(anomaly_id, 'expected') IS NOT NULL AS recorded FROM billadj.anomaly WHERE account = 'soon' AND rule = 'spike';
 SELECT billadj.rebuild_baseline('soon', 'calls') AS whole;
+-- a row is learned anew as it is now: corrected, moved in time, deleted
+INSERT INTO u SELECT 'right ' || g, 'right', usual(g), timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(0, 700) g WHERE g <> 600;
+UPDATE u SET at = at + interval '7 minutes' WHERE id = 'right 400';
+INSERT INTO u SELECT 'wrong ' || g, 'wrong', CASE WHEN g % 100 = 50 THEN 7000 ELSE usual(g) END, timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(0, 700) g;
+UPDATE u SET quantity = usual(split_part(id, ' ', 2)::int) WHERE account = 'wrong' AND quantity = 7000;
+UPDATE u SET at = at + interval '7 minutes' WHERE id = 'wrong 400';
+DELETE FROM u WHERE id = 'wrong 600';
+SELECT a AS account, billadj.rebuild_baseline(a, 'calls') AS rows FROM unnest(ARRAY['right', 'wrong']) a;
+SELECT count(DISTINCT state) AS states FROM billadj.stream_states() WHERE account IN ('right', 'wrong');
 
 -- ---- the range and the history beside it are of the same unit ----
 -- every five minutes and every six hours, judged by the row; five rows an hour as they please, by the hour

@@ -353,20 +353,30 @@ COMMENT ON FUNCTION billadj.warm_up(regclass) IS
 REVOKE ALL ON FUNCTION billadj.warm_up(regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION billadj.warm_up(regclass) TO billadj_admin, billadj_operator;
 
--- Without what a person called an error or a fraud: that is not usual.
+-- Each row as it is charged now: corrections of it are no rows of their own.  Without
+-- what a person called an error or a fraud: that is not usual.
 CREATE FUNCTION billadj.learn_charges(accounts text[], meters text[]) RETURNS TABLE (account text, meter text, rows bigint, state bytea)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$
+WITH stream AS (
+    SELECT DISTINCT w.account COLLATE "C" AS account, w.meter COLLATE "C" AS meter FROM unnest(accounts, meters) AS w(account, meter)
+), charged AS (
+    SELECT c.account, c.meter, c.event_key, sum(c.quantity) AS quantity, sum(c.amount) AS amount, bool_and(p.linear) AS linear,
+           (array_agg(c.occurred_at ORDER BY c.charge_id DESC) FILTER (WHERE c.row_count >= 0))[1] AS occurred_at
+      FROM stream w
+      JOIN billadj.charge c ON c.account = w.account AND c.meter = w.meter
+      LEFT JOIN billadj.price p ON p.price_id = c.price_id
+     WHERE c.attachment_id IS NOT NULL
+     GROUP BY c.account, c.meter, c.attachment_id, c.event_key, c.measure
+    HAVING sum(c.row_count) > 0
+)
 SELECT c.account, c.meter, count(*),
        billadj.learn_rows(c.account, c.meter, array_agg(c.occurred_at ORDER BY c.occurred_at, c.event_key COLLATE "C"),
                           array_agg(c.quantity ORDER BY c.occurred_at, c.event_key COLLATE "C"),
-                          array_agg(CASE WHEN p.linear THEN c.amount / nullif(c.quantity, 0) END ORDER BY c.occurred_at, c.event_key COLLATE "C"))
-  FROM (SELECT DISTINCT w.account COLLATE "C" AS account, w.meter COLLATE "C" AS meter FROM unnest(accounts, meters) AS w(account, meter)) w
-  JOIN billadj.charge c ON c.account = w.account AND c.meter = w.meter
-  LEFT JOIN billadj.price p ON p.price_id = c.price_id
- WHERE c.cause IN ('usage', 'backfill') AND c.row_count > 0
-   AND NOT EXISTS (SELECT FROM billadj.anomaly a
+                          array_agg(CASE WHEN c.linear THEN c.amount / nullif(c.quantity, 0) END ORDER BY c.occurred_at, c.event_key COLLATE "C"))
+  FROM charged c
+ WHERE NOT EXISTS (SELECT FROM billadj.anomaly a
                      JOIN billadj.verdict v ON v.account = a.account AND v.anomaly_id = a.anomaly_id
                     WHERE a.account = c.account AND a.meter = c.meter AND v.verdict IN ('error', 'fraud')
                       AND c.occurred_at BETWEEN least(a.occurred_at, a.since) AND a.last_at
