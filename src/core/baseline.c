@@ -100,6 +100,8 @@ reason_of(const BjBaseline *b, const Finding *f)
 			return BJ_REASON_FIRST_ROW;
 		case CH_ZONE:
 			return BJ_REASON_ZONE;
+		case CH_TWICE:
+			return BJ_REASON_DOUBLE;
 		case CH_GAP:
 		case CH_CADENCE:
 			return BJ_REASON_GAP;

@@ -32,9 +32,15 @@
 #define NOTHING_SHARE 0.8		/* of what independent zeros would say */
 #define RUN_SHARE 0.9			/* likewise of repetitions */
 #define RUN_MOST 9.0
-#define RUN_DAILY 0.4			/* decades: each repetition is a whole day */
+#define RUN_DAILY 2.2			/* decades: each repetition is a whole day, of
+								 * which a month has 24 times fewer than hours,
+								 * and the day's sum is a number of more digits */
 #define FIRST_WEEK 350			/* observations: hourly ones of two weeks */
 #define FIRST_FALL 1.5			/* decades: it may be the first weekend */
+#define SMALL_RISE 1.0			/* octaves: what business itself does */
+#define RISE_DOUBT 0.7			/* decades, of the smallest */
+#define RISE_DOUBT_LEAST 0.3	/* of one of an octave */
+#define LONELY 0.07				/* share of the lead over the next channel */
 
 /* Decades that a channel must be ahead by, to count as much as the others. */
 static const double handicaps[BJ_CHANNELS] = {
@@ -95,6 +101,7 @@ smooth(const BjBaseline *b, Finding *f)
 	f->smooth[SMOOTH_RISE] = keep(clip(b->rise + step - 1, 0, 40));
 	f->smooth[SMOOTH_FALL] = keep(clip(b->fall - step - 1, 0, 40));
 	f->sizes = b->sizes;
+	memcpy(f->twice, b->twice, sizeof(f->twice));
 }
 
 /* The logarithms that need the forecast only. */
@@ -318,15 +325,40 @@ weekend_doubt(const BjBaseline *b, const Finding *f)
 }
 
 /*
+ * How far rows are from coming every few minutes.  What comes like that is what
+ * a machine measures; hours and days are what a business uses.
+ */
+static double
+share_of_business(const BjBaseline *b)
+{
+	return mode_of(b) > BJ_MODE_ROWS ? 1 : clip(1 - (DENSE_FROM - b->spacing) / DENSE_OVER, 0, 1);
+}
+
+/*
+ * Somewhat more than usual is what campaigns, ends of months and growth make
+ * too; an error of counting is seldom so small.
+ */
+static double
+rise_doubt(const Finding *f)
+{
+	if (f->ratio <= 0 || f->ratio >= SMALL_RISE)
+		return 0;
+	return RISE_DOUBT - (RISE_DOUBT - RISE_DOUBT_LEAST) / SMALL_RISE * f->ratio;
+}
+
+/*
  * The rarities of the channels that may speak: those that count observations
- * at once.
+ * at once.  What one channel alone says counts less: an incident has witnesses,
+ * but for those that look at something else.
  */
 static void
 weigh_tails(const BjBaseline *b, const BjDetect *detect, Finding *f)
 {
 	uint32_t	set = audible(b, detect, f);
 	uint32_t	common = set & ~(1u << CH_RUN | 1u << CH_SIZE);
-	double		doubt = weekend_doubt(b, f);
+	double		business = share_of_business(b);
+	double		doubt = weekend_doubt(b, f) + business * rise_doubt(f);
+	double		second = 0;
 
 	if (common != 0)
 		bj_tails_rarity(b->tails, f->magnitude, b->observations, common, f->rarity);
@@ -341,10 +373,15 @@ weigh_tails(const BjBaseline *b, const BjDetect *detect, Finding *f)
 		f->rarity[i] -= handicaps[i] + (i < CH_SIZE ? doubt : 0);
 		if (f->rarity[i] > f->decades)
 		{
+			second = f->decades;
 			f->decades = f->rarity[i];
 			f->channel = i;
 		}
+		else if (f->rarity[i] > second)
+			second = f->rarity[i];
 	}
+	if (f->channel < CH_SIZE)
+		f->decades -= LONELY * business * (f->decades - second);
 }
 
 static void
@@ -430,6 +467,8 @@ bj_judge(const BjBaseline *b, const BjDetect *detect, int64_t at, double x,
 		bj_peer_judge(detect->peer, b, f);
 	if (sizes)
 		bj_sizes_judge(b, f);
+	else
+		bj_twice_judge(b, f);
 	bj_days_judge(b, f);
 	judge_log(b, detect, f);
 	measure(b, sizes, f);

@@ -47,7 +47,8 @@ enum
 #define CH_LOG (BJ_CHANNELS + 4)	/* log ratio as of a normal law */
 #define CH_NOTHING (BJ_CHANNELS + 5)	/* zeros where there are none */
 #define CH_BUSY (BJ_CHANNELS + 6)	/* sizes and number of values above zero */
-#define CH_ALL (BJ_CHANNELS + 7)
+#define CH_TWICE (BJ_CHANNELS + 7)	/* all of it one octave higher */
+#define CH_ALL (BJ_CHANNELS + 8)
 
 /* flags of a baseline */
 #define BJ_FLAG_MODE 3u			/* a BjMode */
@@ -342,6 +343,7 @@ typedef struct Finding
 	double		log_today;		/* log2 of the value over its hour's of the week */
 	float		smooth[8];		/* what the smoothed fields become */
 	float		sizes;			/* likewise */
+	float		twice[2];
 	/* when the observation ends a day */
 	bool		day_ends;
 	double		day_ratio;		/* log2 of its sum over the expected */
@@ -397,6 +399,9 @@ extern bool bj_sizes_tell(const BjBaseline *b);
 extern void bj_sizes_judge(const BjBaseline *b, Finding *f);
 extern void bj_sizes_row(BjBaseline *b, double x, bool learn);
 extern void bj_sizes_learn(BjBaseline *b, double log, uint32_t n);
+
+/* baseline_twice.c */
+extern void bj_twice_judge(const BjBaseline *b, Finding *f);
 
 /* baseline_days.c */
 extern void bj_days_judge(const BjBaseline *b, Finding *f);

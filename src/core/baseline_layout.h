@@ -62,7 +62,8 @@ typedef struct BjBaseline
 								 * sizes tell more, of those, in decades */
 	float		fall;
 	float		sizes;			/* as rise, but of sizes alone, however many; on
-								 * sparse streams */
+								 * sparse streams.  Of others judged row by
+								 * row, decades for counting twice */
 	uint16_t	late_day;		/* day after first_at of the last late alert */
 	uint16_t	duplicate_day;
 	uint16_t	duplicates;
@@ -120,7 +121,13 @@ typedef struct BjBaseline
 	float		repeats;		/* share of values equal to the one before */
 	float		zone_evidence;
 	float		zone_usual;		/* what a day yields of it */
-	float		usual_turn[2];	/* mean direction of a row */
+	union
+	{
+		float		usual_turn[2];	/* mean direction of a row, where
+									 * observations are sums */
+		float		twice[2];	/* else what stands behind sizes: the sum of
+								 * log ratios, and how many */
+	};
 	float		largest;		/* log2 of the largest value */
 	float		today_rows;
 	float		zeros;			/* share of observations */

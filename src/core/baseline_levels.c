@@ -409,6 +409,8 @@ bj_levels_follow(BjBaseline *b, const Finding *f)
 	b->rise = f->smooth[SMOOTH_RISE];
 	b->fall = f->smooth[SMOOTH_FALL];
 	b->sizes = f->sizes;
+	if (mode_of(b) <= BJ_MODE_ROWS)
+		memcpy(b->twice, f->twice, sizeof(b->twice));
 	b->observed_at = f->at;
 	b->run = f->run;
 	b->run_value = f->x;

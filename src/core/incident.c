@@ -15,6 +15,7 @@
 								 * abnormal */
 
 #define AGAIN (2 * BJ_HOUR)
+#define ACCEPTED_DAYS 12			/* of a new normal that are as good as compared */
 
 /*
  * From decades as the tails give them to decades that mean what they say: 3
@@ -100,6 +101,9 @@ note_ratio(BjIncident *incident, const Finding *f, BjJudgement *judgement)
 	if (judgement->family == BJ_FAMILY_LEVEL && judgement->reason != BJ_REASON_NONE && judgement->unit != 0 &&
 		judgement->reason != BJ_REASON_FIRST_ROW)
 		judgement->reason = judgement->unit == 2 ? BJ_REASON_DOUBLE : BJ_REASON_UNIT;
+	/* by all of its rows, where few of them do not tell */
+	else if (judgement->family == BJ_FAMILY_LEVEL && judgement->reason == BJ_REASON_DOUBLE)
+		judgement->unit = 2;
 }
 
 /* Time after the last abnormal row that belongs to the incident. */
@@ -186,11 +190,24 @@ comes_again(int64_t opened_at, int64_t before)
 		 size_of((double) (apart - 7 * BJ_DAY)) <= (double) AGAIN);
 }
 
-/* A new normal has its own usual days: what the old ones added up to is moot. */
+/*
+ * A new normal has its own usual days: what the old ones added up to is moot.
+ * Where the last of them says what is usual now, it is as good as some that
+ * were compared; else they are counted anew.
+ */
 static void
-accept_days(BjBaseline *b)
+accept_days(BjBaseline *b, const Finding *f)
 {
-	b->days = 0;
+	bool		rows = mode_of(b) <= BJ_MODE_ROWS;
+
+	if (rows && f->day_ends)
+		b->daily_bias = keep(f->day_ratio);
+	else if (rows && b->today_count > 0)
+		b->daily_bias = keep(b->today_logs / b->today_count);
+	else
+		b->days = 0;
+	if (b->days > ACCEPTED_DAYS)
+		b->days = ACCEPTED_DAYS;
 	b->cusum[0] = b->cusum[1] = 0;
 	b->zone_evidence = 0;
 }
@@ -259,7 +276,7 @@ bj_incident_step(BjStream *stream, const BjDetect *detect, const Finding *f,
 	}
 	else if (f->at - incident->opened_at >= (int64_t) (detect->new_normal_days * 86400) * BJ_SECOND)
 	{
-		accept_days(&stream->baseline);
+		accept_days(&stream->baseline, f);
 		close_incident(stream);
 		judgement->closed = BJ_OUTCOME_NEW_NORMAL;
 	}

@@ -809,6 +809,56 @@ check_sparse_sizes(double factor, bool told)
 	ok((alerts > 0) == told, "sizes of a sparse meter times %g: %d alerts", factor, alerts);
 }
 
+/*
+ * Twice the usual where hours differ so much that no channel alone is sure:
+ * told as that.  What is not just twice as much is not called so.
+ */
+static void
+check_twice(double factor, bool told)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	int			before = 0;
+	int			twice = 0;
+
+	seed = 18;
+	bj_stream_init(&stream);
+	for (int hour = 0; hour < 62 * 24; hour++)
+	{
+		bool		late = hour >= 60 * 24;
+		double		shape = hour % 24 >= 8 && hour % 24 < 18 ? 1 : 0.4;
+		double		x = floor(2000 * shape * exp(2 * noise()) * (late ? factor : 1));
+		bool		alert = is_alert(&stream, &detect, BEGIN + hour * BJ_HOUR, x, &j);
+
+		before += !late && alert;
+		twice += late && alert && j.reason == BJ_REASON_DOUBLE && j.unit == 2;
+	}
+	ok(before <= 1, "hours that differ by half: %d alerts", before);
+	ok((twice > 0) == told, "for two days %g times the usual: %d times called counted twice", factor, twice);
+}
+
+/* A day's sum comes three times: one repetition may be chance, two are not. */
+static void
+check_stuck_days(int repeats, bool told)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	bool		stuck = false;
+	double		x = 0;
+
+	seed = 31;
+	bj_stream_init(&stream);
+	for (int day = 0; day < 100; day++)
+	{
+		if (day <= 90 || day > 90 + repeats)
+			x = floor(5000 * (1 + 0.2 * noise()));
+		stuck |= is_alert(&stream, &detect, BEGIN + day * BJ_DAY, x, &j) && j.reason == BJ_REASON_STUCK;
+	}
+	ok(stuck == told, "a day's sum that comes %d times", repeats + 1);
+}
+
 /* Days are few: what is far off is told before there are twenty. */
 static void
 check_young_days(double factor, bool told)
@@ -892,6 +942,13 @@ main(void)
 	check_first_weekend(true);
 	check_sparse_sizes(16, true);
 	check_sparse_sizes(1, false);
+	check_twice(2, true);
+	check_twice(1.65, false);
+	check_twice(3, false);
+	check_twice(4, false);
+	check_twice(1, false);
+	check_stuck_days(1, false);
+	check_stuck_days(2, true);
 	check_young_days(24, true);
 	check_young_days(1.5, false);
 	check_jitter();
