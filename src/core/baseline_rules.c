@@ -139,10 +139,18 @@ is_own_period(const BjBaseline *b, const BjRow *row)
 		(double) (row->at - b->last_at) / BJ_SECOND >= 0.6 * spacing;
 }
 
+/* The print of so many rows ago. */
+static uint8_t
+print_before(const BjBaseline *b, int rows)
+{
+	return b->prints[(b->fingerprint_at - rows + BJ_FINGERPRINTS) % BJ_FINGERPRINTS];
+}
+
 /*
  * Do the last rows repeat a run of earlier quantities?  Only rare ones tell:
- * a print that is there often proves nothing, nor does one that hardly differs
- * from the one before: a slow drift passes the same values again.
+ * a print that is there often proves nothing, nor does one that comes for the
+ * third time, so many rows apart: that is the stream's own cycle; nor one that
+ * hardly differs from the one before: a slow drift passes the same values again.
  */
 static bool
 repeats_a_run(BjBaseline *b, const BjRow *row)
@@ -155,10 +163,10 @@ repeats_a_run(BjBaseline *b, const BjRow *row)
 	int			matches = count_prints(b, print, &nearest);
 
 	if (quantity == 0 || matches == 0 || matches > 2 ||
-		size_of(quantity - b->last_value) < SMOOTH * size_of(quantity) ||
-		b->prints[(at - 1 + BJ_FINGERPRINTS) % BJ_FINGERPRINTS] == print)
+		(matches == 2 && 2 * nearest <= BJ_FINGERPRINTS && print_before(b, 2 * nearest) == print) ||
+		size_of(quantity - b->last_value) < SMOOTH * size_of(quantity) || print_before(b, 1) == print)
 		b->repeat_run = 0;
-	else if (b->repeat_run > 0 && b->prints[(at - lag + BJ_FINGERPRINTS) % BJ_FINGERPRINTS] == print)
+	else if (b->repeat_run > 0 && print_before(b, lag) == print)
 		b->repeat_run = (uint8_t) (b->repeat_run < 200 ? b->repeat_run + 1 : 200);
 	else
 	{

@@ -221,7 +221,27 @@ check_ties(void)
 	}
 }
 
-/* What repeats itself day by day is no run sent again. */
+/* A cycle of so many rows is no run sent again, once it has come thrice. */
+static void
+check_cycle(int rows)
+{
+	static BjStream stream;
+	BjDetect	detect = bj_detect_defaults();
+	BjJudgement j;
+	int			told = 0;
+
+	bj_stream_init(&stream);
+	for (int i = 0; i < 25 * 24; i++)
+	{
+		BjRow		row = {.at = BEGIN + i * BJ_HOUR,.quantity = 100 + 7919 * i % rows};
+
+		bj_stream_observe(&stream, &detect, &row, &j);
+		told += (j.rules & 1u << BJ_REASON_NEAR_DUPLICATE) != 0;
+	}
+	ok(told <= 2, "values in a cycle of %d rows: told of %d times", rows, told);
+}
+
+/* Nor is what repeats itself day by day. */
 static void
 check_periodic(int64_t spacing)
 {
@@ -922,6 +942,9 @@ main(void)
 		check_case(&cases[i]);
 	check_rows();
 	check_ties();
+	check_cycle(11);
+	check_cycle(23);
+	check_cycle(31);
 	check_periodic(BJ_HOUR);
 	check_periodic(BJ_HOUR / 2);
 	check_record();
