@@ -442,6 +442,17 @@ INSERT INTO one_by_one VALUES ('steady 711', 'steady', 'gb', 105, '2024-02-22 04
 SELECT count(*) AS there, count(*) FILTER (WHERE a.state = b.state) AS same FROM billadj.open_bucket a, billadj.open_bucket b WHERE a.account = 'steady' AND b.account = 'c-acct-5' AND b.meter = 'calls';
 SELECT r.rows FROM baselines b, billadj.read_baseline(b.account, b.meter, b.state) r WHERE account = 'steady';
 
+-- ---- a hold that cannot be kept is told of ----
+INSERT INTO billadj.detector (account, action, min_money) VALUES ('loose', 'hold', 0);
+INSERT INTO one_by_one SELECT 'loose ' || g, 'loose', 'calls', 100 + (hashtext('loose' || g) & 1023) % 40, timestamptz '2024-01-01' + g * interval '1 hour' FROM generate_series(0, 500) g;
+ALTER TABLE billadj.hold RENAME part_of TO part;
+SELECT code, message FROM billadj.self_check() WHERE code ~ 'column';
+\set VERBOSITY sqlstate
+INSERT INTO one_by_one SELECT 'loose 501', 'loose', 'calls', 60000, timestamptz '2024-01-01' + 501 * interval '1 hour';
+\set VERBOSITY default
+ALTER TABLE billadj.hold RENAME part TO part_of;
+SELECT a.action, (SELECT count(*) FROM billadj.hold h WHERE h.account = 'loose') AS held FROM billadj.anomaly a WHERE account = 'loose' AND family = 'level';
+
 -- ---- not looked at ----
 SELECT count(*) > 0 AS remapped FROM billadj.remap('one_by_one', detect => false);
 INSERT INTO one_by_one VALUES ('off 1', 'off', 'calls', 5, '2024-03-01');

@@ -27,6 +27,7 @@
 #include "anomalies.h"
 #include "baselines.h"
 #include "compat.h"
+#include "errors.h"
 #include "jsonpush.h"
 #include "numericcodec.h"
 #include "tables.h"
@@ -654,7 +655,14 @@ hold_charge(KeyText account, int64 charge_id, const char *reason, int64 anomaly_
 	Row			row;
 
 	if (rel == NULL)
+	{
+		/* a detector wants it off the bill, and it is on it */
+		ereport(WARNING,
+				(errcode(ERRCODE_BJ_NOT_INSTALLED),
+				 errmsg("charge " INT64_FORMAT " is not held: %s", charge_id, problem),
+				 errhint("Run SELECT * FROM billadj.self_check().")));
 		return 0;
+	}
 	/* nobody else holds a charge of this transaction; we may, for another incident */
 	if (!find_hold(rel, att, account, charge_id, NULL))
 	{

@@ -116,8 +116,9 @@ extern const char *bj_family_name(BjFamily family);
 extern const char *bj_outcome_name(BjOutcome outcome);
 
 /*
- * What follows.  Each is without effect while its table is missing.  No login
- * is asked: it is the library that acts, as for charges.
+ * What follows.  Each is without effect while its table is missing or of another
+ * shape; a hold says so.  No login is asked: it is the library that acts, as for
+ * charges.
  */
 
 /* Holds a charge, unless it is held. */

@@ -605,7 +605,22 @@ BEGIN
                    ('rate_card', 'bigint', 'rate_card_id'), ('rate_card', 'text', 'account,currency'), ('rate_card', 'integer', 'priority'),
                    ('price', 'bigint', 'price_id,rate_card_id'), ('price', 'text', 'meter'), ('price', 'tstzrange', 'valid'), ('price', 'jsonb', 'terms'),
                    ('price_tier', 'bigint', 'price_id'), ('price_tier', 'integer', 'tier'),
-                   ('price_tier', 'numeric', 'up_to,unit_amount,flat_amount,rate')) AS w(name, type, columns)
+                   ('price_tier', 'numeric', 'up_to,unit_amount,flat_amount,rate'),
+                   ('hold', 'text', 'account,reason,created_by'), ('hold', 'bigint', 'hold_id,charge_id,anomaly_id,part_of'),
+                   ('hold', 'timestamp with time zone', 'created_at,ended_at'),
+                   ('proposal', 'text', 'account,kind,currency,cause,created_by'), ('proposal', 'bigint', 'proposal_id,charge_id'),
+                   ('proposal', 'numeric', 'delta'), ('proposal', 'timestamp with time zone', 'period_start,created_at'),
+                   ('outbox', 'text', 'account,topic,created_by'), ('outbox', 'bigint', 'outbox_id'), ('outbox', 'jsonb', 'payload'),
+                   ('outbox', 'timestamp with time zone', 'created_at'),
+                   ('baseline', 'text', 'account,meter,problem'), ('baseline', 'bytea', 'state'),
+                   ('open_bucket', 'text', 'account,meter'), ('open_bucket', 'bytea', 'state'),
+                   ('open_bucket', 'timestamp with time zone', 'period_start'), ('open_bucket', 'bigint', 'price_id'),
+                   ('anomaly', 'text', 'account,meter,rule,family,action,currency,state,closed_because,created_by'),
+                   ('anomaly', 'bigint', 'anomaly_id,detector_id,charge_id,row_count'), ('anomaly', 'integer', 'lag_hours'),
+                   ('anomaly', 'double precision', 'score,expected,lower_bound,upper_bound,observed,ratio,unit_factor,longest,peak_score'),
+                   ('anomaly', 'timestamp with time zone', 'occurred_at,since,period_start,last_since,last_at,notified_at,closes_at,closed_at,created_at'),
+                   ('anomaly', 'numeric', 'excess,last_excess,money_at_risk,money_projected,min_money,min_share,usual_bill,money_notified'),
+                   ('anomaly', 'jsonb', 'detail'), ('anomaly', 'bytea', 'trusted')) AS w(name, type, columns)
       JOIN pg_class c ON c.oid = to_regclass('billadj.' || w.name)
       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = ANY (string_to_array(w.columns, ',')) AND NOT a.attisdropped
      WHERE format_type(a.atttypid, a.atttypmod) <> w.type
