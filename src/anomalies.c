@@ -12,9 +12,11 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
@@ -567,9 +569,9 @@ hold_index(Relation rel, const AttrNumber *att)
 	return found;
 }
 
-/* hold: or NULL. */
+/* Is the charge, which is of this transaction, held for another incident? */
 static bool
-find_hold(Relation rel, const AttrNumber *att, KeyText account, int64 charge_id, ChargeHold *hold)
+is_held(Relation rel, const AttrNumber *att, KeyText account, int64 charge_id)
 {
 	Fields		f = {NULL, RelationGetDescr(rel), att};
 	Oid			index = hold_index(rel, att);
@@ -582,9 +584,60 @@ find_hold(Relation rel, const AttrNumber *att, KeyText account, int64 charge_id,
 				Int64GetDatum(charge_id));
 	scan = systable_beginscan(rel, index, OidIsValid(index), SnapshotSelf, 2, keys);
 	while (!open && (f.tuple = systable_getnext(scan)) != NULL)
-	{
 		field(&f, HOLD_ENDED_AT, &open);
-		if (!open || hold == NULL)
+	systable_endscan(scan);
+	return open;
+}
+
+struct HoldLookup
+{
+	Relation	rel;
+	Relation	index;
+	AttrNumber	att[NHOLDCOLUMNS];
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+};
+
+HoldLookup *
+bj_anomalies_holds_open(void)
+{
+	HoldLookup *l = palloc0(sizeof(HoldLookup));
+	Oid			index = InvalidOid;
+
+	l->rel = bj_table_open(BJ_TABLE_HOLD, AccessShareLock);
+	if (l->rel == NULL)
+		return NULL;
+	/* mostly nothing is held, and never was */
+	if (RelationGetNumberOfBlocks(l->rel) > 0 &&
+		bj_columns_find(l->rel, hold_columns, NHOLDCOLUMNS, l->att) == NULL)
+		index = hold_index(l->rel, l->att);
+	if (!OidIsValid(index))
+	{
+		table_close(l->rel, AccessShareLock);
+		return NULL;
+	}
+	l->index = index_open(index, AccessShareLock);
+	l->scan = bj_compat_index_beginscan(l->rel, l->index, SnapshotSelf, 2);
+	l->slot = table_slot_create(l->rel, NULL);
+	return l;
+}
+
+bool
+bj_anomalies_held(HoldLookup *l, KeyText account, int64 charge_id, ChargeHold *hold)
+{
+	Fields		f = {NULL, RelationGetDescr(l->rel), l->att};
+	ScanKeyData keys[2];
+	bool		open = false;
+
+	ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid,
+						   C_COLLATION_OID, F_TEXTEQ, account.datum);
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(charge_id));
+	index_rescan(l->scan, keys, 2, NULL, 0);
+	while (!open && index_getnext_slot(l->scan, ForwardScanDirection, l->slot))
+	{
+		f.tuple = ExecFetchSlotHeapTuple(l->slot, false, NULL);
+		field(&f, HOLD_ENDED_AT, &open);
+		if (!open)
 			continue;
 		hold->hold_id = int64_of(&f, HOLD_PART_OF);
 		if (hold->hold_id == 0)
@@ -592,23 +645,17 @@ find_hold(Relation rel, const AttrNumber *att, KeyText account, int64 charge_id,
 		hold->anomaly_id = int64_of(&f, HOLD_ANOMALY_ID);
 		hold->reason = text_of(&f, HOLD_REASON);
 	}
-	systable_endscan(scan);
+	ExecClearTuple(l->slot);
 	return open;
 }
 
-bool
-bj_anomalies_held(KeyText account, int64 charge_id, ChargeHold *hold)
+void
+bj_anomalies_holds_close(HoldLookup *l)
 {
-	AttrNumber	att[NHOLDCOLUMNS];
-	Relation	rel = bj_table_open(BJ_TABLE_HOLD, AccessShareLock);
-	bool		held;
-
-	if (rel == NULL)
-		return false;
-	held = bj_columns_find(rel, hold_columns, NHOLDCOLUMNS, att) == NULL &&
-		find_hold(rel, att, account, charge_id, hold);
-	table_close(rel, AccessShareLock);
-	return held;
+	ExecDropSingleTupleTableSlot(l->slot);
+	index_endscan(l->scan);
+	index_close(l->index, AccessShareLock);
+	table_close(l->rel, AccessShareLock);
 }
 
 /* What bj_anomalies_hold_both() was told in a transaction. */
@@ -663,8 +710,7 @@ hold_charge(KeyText account, int64 charge_id, const char *reason, int64 anomaly_
 				 errhint("Run SELECT * FROM billadj.self_check().")));
 		return 0;
 	}
-	/* nobody else holds a charge of this transaction; we may, for another incident */
-	if (!find_hold(rel, att, account, charge_id, NULL))
+	if (!is_held(rel, att, account, charge_id))
 	{
 		hold_id = bj_table_next(BJ_TABLE_HOLD_ID_SEQ);
 		row = row_new(rel, att);

@@ -124,10 +124,7 @@ extern const char *bj_outcome_name(BjOutcome outcome);
 /* Holds a charge, unless it is held. */
 extern void bj_anomalies_hold(const Anomaly *anomaly, int64 charge_id);
 
-/*
- * The open hold of a charge, as of now, in the current context; false: there is
- * none.
- */
+/* The open hold of a charge. */
 typedef struct ChargeHold
 {
 	int64		hold_id;		/* with which it ends */
@@ -135,7 +132,13 @@ typedef struct ChargeHold
 	const char *reason;
 } ChargeHold;
 
-extern bool bj_anomalies_held(KeyText account, int64 charge_id, ChargeHold *hold);
+/* For who looks for holds of many charges, as of now.  NULL: there are none. */
+typedef struct HoldLookup HoldLookup;
+
+extern HoldLookup *bj_anomalies_holds_open(void);
+extern bool bj_anomalies_held(HoldLookup *lookup, KeyText account, int64 charge_id,
+							  ChargeHold *hold);
+extern void bj_anomalies_holds_close(HoldLookup *lookup);
 
 /* Holds another charge of the same usage row and measure as part of that hold. */
 extern void bj_anomalies_hold_part(KeyText account, int64 charge_id, const ChargeHold *hold);

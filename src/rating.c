@@ -73,6 +73,8 @@ bj_rating_end(Rating *r)
 	bj_charges_close(r->charges);
 	if (r->totals != NULL)
 		bj_tiertotals_close(r->totals);
+	if (r->holds != NULL)
+		bj_anomalies_holds_close(r->holds);
 	if (r->detect)
 		bj_detect_end_statement();
 	bj_ledger_end_statement();
@@ -457,6 +459,21 @@ change_cause(const Rating *r)
 	return r->correction != NULL ? "correction" : "update";
 }
 
+static HoldLookup *
+holds(Rating *r)
+{
+	MemoryContext old;
+
+	if (!r->holds_looked)
+	{
+		old = MemoryContextSwitchTo(r->context);
+		r->holds = bj_anomalies_holds_open();
+		MemoryContextSwitchTo(old);
+	}
+	r->holds_looked = true;
+	return r->holds;
+}
+
 /*
  * What was booked of a usage row that is held is held too: else the bill would
  * have the difference and not what it is the difference to.
@@ -473,7 +490,7 @@ hold_difference(Rating *r, const ChargedRow *was, const Charge *c, int64 rated_b
 		{
 			if (!bj_key_equal(part->measure, c->measure))
 				break;
-			if (bj_anomalies_held(part->account, id->charge_id, &hold))
+			if (holds(r) != NULL && bj_anomalies_held(r->holds, part->account, id->charge_id, &hold))
 			{
 				bj_anomalies_hold_part(c->account, bj_charges_last_id(r->charges), &hold);
 				return;

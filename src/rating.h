@@ -33,6 +33,8 @@ typedef struct Rating
 	ChargeWriter *charges;
 	TierTotals *totals;			/* opened at the first price that needs it */
 	const char *totals_problem; /* why it could not be opened */
+	bool		holds_looked;	/* for open ones, at the first correction */
+	struct HoldLookup *holds;	/* NULL: there are none */
 	bool		detect;			/* charges are noted for detection */
 	int64		rated;			/* charges written */
 	int64		parked;			/* measures parked */
