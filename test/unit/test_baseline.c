@@ -223,7 +223,7 @@ check_ties(void)
 
 /* A cycle of so many rows is no run sent again, once it has come thrice. */
 static void
-check_cycle(int rows)
+check_cycle(int length)
 {
 	static BjStream stream;
 	BjDetect	detect = bj_detect_defaults();
@@ -233,12 +233,12 @@ check_cycle(int rows)
 	bj_stream_init(&stream);
 	for (int i = 0; i < 25 * 24; i++)
 	{
-		BjRow		row = {.at = BEGIN + i * BJ_HOUR,.quantity = 100 + 7919 * i % rows};
+		BjRow		row = {.at = BEGIN + i * BJ_HOUR,.quantity = 100 + 7919 * i % length};
 
 		bj_stream_observe(&stream, &detect, &row, &j);
 		told += (j.rules & 1u << BJ_REASON_NEAR_DUPLICATE) != 0;
 	}
-	ok(told <= 2, "values in a cycle of %d rows: told of %d times", rows, told);
+	ok(told <= 2, "values in a cycle of %d rows: told of %d times", length, told);
 }
 
 /* Nor is what repeats itself day by day. */
