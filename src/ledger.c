@@ -23,8 +23,8 @@
 #include "charges.h"
 #include "detect.h"
 #include "errors.h"
+#include "jsonpush.h"
 #include "ledger.h"
-#include "numericcodec.h"
 #include "settings.h"
 
 /* One key of this transaction.  Never moved: the hash holds pointers. */
@@ -406,34 +406,24 @@ account_cmp(const void *x, const void *y)
 	return cmp;
 }
 
-static void
-basis_number(JsonbParseState **state, const char *key, const Decimal *value)
-{
-	JsonbValue	v;
-
-	v.type = jbvString;
-	v.val.string.val = unconstify(char *, key);
-	v.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &v);
-	v.type = value ? jbvNumeric : jbvNull;
-	if (value != NULL)
-		v.val.numeric = DatumGetNumeric(bj_numeric_make(*value, 0));
-	pushJsonbValue(state, WJB_VALUE, &v);
-}
-
 /* What explain_charge() and replay() need beside the columns. */
 static Jsonb *
 position_basis(const Account *a, int64 rows_after)
 {
 	JsonbParseState *state = NULL;
-	Decimal		assumed_rows = bj_decimal_from_int64(a->base.rows + a->own_rows);
-	Decimal		rows = bj_decimal_from_int64(rows_after);
+	JsonbValue	none = {jbvNull};
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	basis_number(&state, "quantity", &a->own_quantity);
-	basis_number(&state, "assumed_before", a->base.rows > 0 ? &a->base.quantity : NULL);
-	basis_number(&state, "assumed_rows_after", &assumed_rows);
-	basis_number(&state, "rows_after", &rows);
+	bj_jsonpush_decimal(&state, "quantity", a->own_quantity);
+	if (a->base.rows > 0)
+		bj_jsonpush_decimal(&state, "assumed_before", a->base.quantity);
+	else
+	{
+		bj_jsonpush_key(&state, "assumed_before");
+		pushJsonbValue(&state, WJB_VALUE, &none);
+	}
+	bj_jsonpush_decimal(&state, "assumed_rows_after", bj_decimal_from_int64(a->base.rows + a->own_rows));
+	bj_jsonpush_decimal(&state, "rows_after", bj_decimal_from_int64(rows_after));
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
