@@ -426,9 +426,15 @@ INSERT INTO one_by_one SELECT 'anew ' || g, 'anew', 'gb', 100 + g * 7 % 13, time
 DELETE FROM billadj.open_bucket WHERE account = 'anew';
 DELETE FROM billadj.baseline WHERE account = 'anew';
 INSERT INTO one_by_one SELECT 'anew ' || g, 'anew', 'gb', 100 + g * 7 % 13, timestamptz '2024-02-01' + (g - 301) * interval '10 minutes' + (hashtext('t' || g) & 1023) % 29 * interval '1 minute' FROM generate_series(301, 500) g;
-INSERT INTO one_by_one VALUES ('anew late', 'anew', 'gb', 100, '2024-01-02 03:00');
+-- the first that is late on a day is told of, so that of the second nothing is to be said
+INSERT INTO one_by_one VALUES ('anew late', 'anew', 'gb', 100, '2024-02-01 03:00');
+INSERT INTO one_by_one VALUES ('anew later', 'anew', 'gb', 100, '2024-01-02 03:00');
 SELECT t.period_start, t.bucket <> '' AS bucket, o.period_start = t.period_start AS said FROM billadj.tier_total t JOIN billadj.open_bucket o USING (account, meter) WHERE account = 'anew' ORDER BY 1;
 SELECT r.rows FROM baselines b, billadj.read_baseline(b.account, b.meter, b.state) r WHERE account = 'anew';
+-- rows that repeat each other at an hour's end
+INSERT INTO one_by_one SELECT 'again ' || g, 'again', 'gb', 100 + g * 7 % 13, timestamptz '2024-02-01' + g * interval '10 minutes' + (hashtext('t' || g) & 1023) % 29 * interval '1 minute' FROM generate_series(0, 300) g;
+INSERT INTO one_by_one SELECT 'again and ' || g, 'again', 'gb', 103, '2024-02-03 03:05' FROM generate_series(1, 3) g;
+SELECT rule, row_count, detail -> 'confirmed' AS confirmed FROM billadj.anomaly WHERE account = 'again' AND rule <> 'near_duplicate';
 -- rows that become regular are judged one by one; the head stays beside the total of an old price, as the lock that it is
 INSERT INTO one_by_one SELECT 'steady ' || g, 'steady', 'gb', 100 + g * 7 % 13, timestamptz '2024-02-01' + g * interval '10 minutes' + (hashtext('t' || g) & 1023) % 29 * interval '1 minute' FROM generate_series(0, 300) g;
 SELECT count(*) AS beside FROM billadj.tier_total WHERE account = 'steady' AND bucket <> '';
