@@ -794,8 +794,14 @@ judge(DetectStream *s, const BjDetect *detect, HeldTotal *home)
 {
 	const Incidents *in;
 	MemoryContext old;
+	bool		open;
 
-	if (bj_baseline_has_incident(home->head) || !open_buckets() || !open_whole())
+	if (bj_baseline_has_incident(home->head))
+		return false;
+	old = MemoryContextSwitchTo(settling->whole);
+	open = open_buckets() && open_whole();
+	MemoryContextSwitchTo(old);
+	if (!open)
 		return false;
 	in = settling->incidents;
 	old = MemoryContextSwitchTo(settling->context);
@@ -813,8 +819,7 @@ bj_detect_absorb(DetectStream *s, const TotalKey *key, bool alone, TotalRow *row
 {
 	BjDetect	detect;
 	BjBaseline	head;
-	HeldTotal	home = {*key, *row, &head};
-	MemoryContext old;
+	uint32		absorbed;
 
 	s->head = NULL;
 	s->judged = false;
@@ -823,15 +828,16 @@ bj_detect_absorb(DetectStream *s, const TotalKey *key, bool alone, TotalRow *row
 	if (bj_bucket_decode((const uint8_t *) row->bucket, row->bucket_size, bj_baselines_crc, &head) != BJ_OK ||
 		!bj_baseline_has_bucket(&head))
 		return false;
-	home.absorbed = absorb(s, rows_of(s), &detect, &head);
-	if (home.absorbed < s->n)
+	absorbed = absorb(s, rows_of(s), &detect, &head);
+	if (absorbed < s->n)
 	{
-		old = MemoryContextSwitchTo(settling->whole);
+		HeldTotal	home = {*key, *row, &head, absorbed};
+
 		if (!alone || !judge(s, &detect, &home))
-			keep_head(s, &head, home.absorbed);
-		MemoryContextSwitchTo(old);
-		if (!s->judged)
+		{
+			keep_head(s, &head, absorbed);
 			return false;
+		}
 		memcpy(&head, &settling->incidents->stream.baseline, BJ_HEAD_SIZE);
 	}
 	bj_bucket_encode(&head, bj_baselines_crc, settling->bucket);
